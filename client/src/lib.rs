@@ -1,0 +1,3 @@
+//! The Circles client: cache, stream, sync and outbox.
+
+pub mod view;
