@@ -1,0 +1,82 @@
+/**
+ * The one interface between what is shown and who serves it.
+ *
+ * Two implementations: `ipc.ts` asks the desktop shell, which answers from the cache; `http.ts` asks the relay that served
+ * the page, with the browser's own EventSource. Every intent rejects with a `Failure`.
+ */
+import type { Anchor } from '../generated/Anchor';
+import type { CampusStatus } from '../generated/CampusStatus';
+import type { CampusView } from '../generated/CampusView';
+import type { CircleKind } from '../generated/CircleKind';
+import type { CircleView } from '../generated/CircleView';
+import type { DeviceView } from '../generated/DeviceView';
+import type { DraftView } from '../generated/DraftView';
+import type { HostView } from '../generated/HostView';
+import type { InviteView } from '../generated/InviteView';
+import type { MessageView } from '../generated/MessageView';
+import type { NewInvite } from '../generated/NewInvite';
+import type { PersonView } from '../generated/PersonView';
+import type { TimelineView } from '../generated/TimelineView';
+import type { Update } from '../generated/Update';
+
+export interface Circles {
+  /** What this implementation can do: the browser knows one campus and hosts nothing. */
+  readonly can: { host: boolean; severalCampuses: boolean };
+
+  /** Calls back with every update from now on; returns how to stop. */
+  subscribe(listener: (update: Update) => void): () => void;
+
+  // campuses
+  campuses(): Promise<CampusView[]>;
+  /** What an invite link leads to, without using it up. */
+  previewInvite(link: string): Promise<InviteView>;
+  join(link: string, name: string): Promise<CampusView>;
+  /** Starts a relay in this app, on loopback, and joins it as its owner. Kept across restarts. */
+  host(campusName: string, name: string): Promise<CampusView>;
+  /** The same with a campus full of real chat, to look around in. */
+  demo(name: string): Promise<CampusView>;
+  hosts(): Promise<HostView[]>;
+  /** Forgets the campus on this device: cache, outbox and token. A hosted relay is stopped; its data stays on disk. */
+  leaveCampus(campus: string): Promise<void>;
+  /** Tries to connect at once. */
+  reconnect(campus: string): Promise<void>;
+  status(): Promise<CampusStatus[]>;
+
+  // oneself
+  editProfile(campus: string, name: string, hue: number): Promise<void>;
+  devices(campus: string): Promise<DeviceView[]>;
+  revokeDevice(campus: string, device: string): Promise<void>;
+  /** `circle`: who comes in joins it too. `device`: it adds one device to oneself instead. */
+  createInvite(campus: string, circle: string | null, device: boolean): Promise<NewInvite>;
+
+  // circles
+  /** Those that one is a member of, and open ones that one could join. */
+  circles(campus: string): Promise<CircleView[]>;
+  createCircle(campus: string, name: string, topic: string, access: CircleKind): Promise<CircleView>;
+  editCircle(campus: string, circle: string, name: string, topic: string): Promise<void>;
+  joinCircle(campus: string, circle: string): Promise<void>;
+  leaveCircle(campus: string, circle: string): Promise<void>;
+  /** The members of a circle, or everyone in the campus; by name. `query` filters by name; at most 500. */
+  people(campus: string, circle: string | null, query: string): Promise<PersonView[]>;
+  addMember(campus: string, circle: string, person: string): Promise<void>;
+  removeMember(campus: string, circle: string, person: string): Promise<void>;
+  /** What the person looks at: it is caught up first. `null`: none. */
+  focus(campus: string | null, circle: string | null): Promise<void>;
+
+  // messages
+  /** At most `limit` numbers (200 at the most); what is held of them. */
+  timeline(campus: string, circle: string, anchor: Anchor, limit: number): Promise<TimelineView>;
+  /** Fetches what is missing in `from..=to`, nearest to `to` first, at most 200; the updates tell when it is there. */
+  fill(campus: string, circle: string, from: number, to: number): Promise<void>;
+  send(campus: string, circle: string, text: string, replyTo: string | null): Promise<MessageView>;
+  edit(campus: string, circle: string, message: string, text: string): Promise<void>;
+  delete(campus: string, circle: string, message: string): Promise<void>;
+  react(campus: string, circle: string, message: string, emoji: string, on: boolean): Promise<void>;
+  /** Queues a failed message again. */
+  retry(campus: string, circle: string, message: string): Promise<void>;
+  /** Gives up an unsent message. */
+  discard(campus: string, circle: string, message: string): Promise<void>;
+  markRead(campus: string, circle: string, seq: number): Promise<void>;
+  draft(campus: string, circle: string): Promise<DraftView>;
+  setDraft(campus: string, circle: string, draft: DraftView): Promise<void>;
+}
