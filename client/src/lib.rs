@@ -1,3 +1,4 @@
 //! The Circles client: cache, stream, sync and outbox.
 
+pub mod coverage;
 pub mod view;

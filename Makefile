@@ -1,0 +1,30 @@
+# Everything that one does with Circles from the command line. The work is in scripts/.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test fmt types
+
+interface := $(shell find ui/src ui/public ui/index.html ui/package-lock.json ui/vite.config.ts ui/svelte.config.js -type f 2>/dev/null)
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: bootstrap-run ui/dist/index.html ## Build Circles and start it (RELEASE=1: with optimisations)
+	@scripts/run
+
+test: bootstrap-test ## Check everything: formatting, lints, types and all tests
+	@scripts/test
+
+fmt: bootstrap-test ## Format all code
+	@cargo fmt --all
+	@cd ui && npm run --silent format
+
+types: bootstrap-test ## Write the interface's types anew from the Rust types
+	@scripts/types
+
+.PHONY: bootstrap-run bootstrap-test
+bootstrap-run bootstrap-test: bootstrap-%:
+	@scripts/bootstrap $*
+
+# The packages must be there before, but their check is no reason to build anew.
+ui/dist/index.html: $(interface) | bootstrap-run
+	@cd ui && npm run --silent build

@@ -1,0 +1,133 @@
+//! Who asks.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use axum::{
+    extract::{ConnectInfo, FromRequestParts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts},
+};
+use circles_protocol::{Code, DeviceId};
+
+use crate::{
+    access::Who,
+    failure::Failure,
+    limits::{LAST_SEEN_DEVICES_MAX, LAST_SEEN_INTERVAL},
+    relay::Relay,
+    secret::token_hash,
+    store::sqlite::devices,
+};
+
+/// The cookie for browsers: their `EventSource` cannot send a header.
+const COOKIE: &str = "circles_token";
+const COOKIE_LIFE_S: u32 = 365 * 24 * 3600;
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// A request with a valid token, within the person's rate limit.
+pub struct Auth(pub Who);
+
+impl FromRequestParts<Relay> for Auth {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, relay: &Relay) -> Result<Self, Failure> {
+        let safe = matches!(parts.method, Method::GET | Method::HEAD);
+        let token = if let Some(token) = bearer(&parts.headers)? {
+            token
+        } else {
+            let token = cookie(&parts.headers).ok_or_else(|| Failure::of(Code::Unauthorized))?;
+            // A browser sends the cookie with requests of other sites too; those must not change anything.
+            if !safe && !same_origin(&parts.headers) {
+                return Err(Failure::of(Code::CrossSite));
+            }
+            token
+        };
+        let hash = token_hash(&token);
+        let device = relay.store().read(move |conn| Ok::<_, Failure>(devices::by_token(conn, &hash)?)).await?;
+        let device = device.ok_or_else(|| Failure::of(Code::Unauthorized))?;
+        let who = Who { person: device.person_id, device: device.id };
+        if safe {
+            relay.rates().read(who.person)?;
+        } else {
+            relay.rates().write(who.person)?;
+        }
+        relay.note_sight(who);
+        Ok(Self(who))
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<Option<String>, Failure> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let token = value.to_str().ok().and_then(|it| it.split_once(' '));
+    match token {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim().to_owned())),
+        _ => Err(Failure::new(Code::Unauthorized, "the Authorization header is no Bearer token")),
+    }
+}
+
+fn cookie(headers: &HeaderMap) -> Option<String> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|it| it.to_str().ok());
+    let mut pairs = cookies.flat_map(|it| it.split(';')).filter_map(|it| it.trim().split_once('='));
+    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned())
+}
+
+/// Whether what the browser says of the request's origin, if it does, is this relay.
+fn same_origin(headers: &HeaderMap) -> bool {
+    if headers.get(FETCH_SITE).is_some_and(|site| site != "same-origin" && site != "none") {
+        return false;
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let host = headers.get(header::HOST).and_then(|it| it.to_str().ok());
+    let origin = origin.to_str().ok().and_then(|it| it.split_once("://")).map(|(_, host)| host);
+    origin.is_some() && origin == host
+}
+
+/// The cookie that holds a token, `Secure` when the browser came by https.
+pub fn set_cookie(token: &str, headers: &HeaderMap, relay: &Relay) -> HeaderValue {
+    let https = relay.settings().trust_proxy && headers.get(FORWARDED_PROTO).is_some_and(|it| it == "https");
+    let secure = if https { "; Secure" } else { "" };
+    let text = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={COOKIE_LIFE_S}{secure}");
+    HeaderValue::from_str(&text).expect("a valid token is plain text")
+}
+
+/// The address that asks: of the connection, or what a trusted proxy says.
+pub struct Address(pub IpAddr);
+
+impl FromRequestParts<Relay> for Address {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, relay: &Relay) -> Result<Self, Failure> {
+        let direct = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|it| it.0.ip());
+        let forwarded = parts
+            .headers
+            .get(FORWARDED_FOR)
+            .filter(|_| relay.settings().trust_proxy)
+            .and_then(|it| it.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+        Ok(Self(forwarded.or(direct).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
+    }
+}
+
+/// When each device was last noted as seen.
+#[derive(Default)]
+pub struct Sightings(Mutex<HashMap<DeviceId, Instant>>);
+
+impl Sightings {
+    /// Whether the device is to be noted now.
+    pub fn is_due(&self, device: DeviceId) -> bool {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let due = seen.get(&device).is_none_or(|it| now.duration_since(*it) >= LAST_SEEN_INTERVAL);
+        if due {
+            if seen.len() >= LAST_SEEN_DEVICES_MAX {
+                seen.clear();
+            }
+            seen.insert(device, now);
+        }
+        due
+    }
+}

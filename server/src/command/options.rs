@@ -1,0 +1,169 @@
+//! Options that several commands share. A flag wins over the environment, that over the file, that over the default.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use circles_relay::{Settings, parse_duration};
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+/// Where `serve` notes the address that it can be reached at.
+const PUBLIC_URL_FILE: &str = "public-url";
+
+/// Where the campus is.
+#[derive(Args)]
+pub struct Place {
+    /// A TOML file with any of the settings, named like the flags with `_` for `-`: `stream_lifetime = "55s"`.
+    #[arg(long, value_name = "FILE", env = "CIRCLES_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// The directory in which the campus is kept [default: circles-relay].
+    #[arg(long, value_name = "DIR", env = "CIRCLES_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// The address that people reach the relay at, for invite links, such as https://chat.example.edu [default: http://
+    /// and the address of --listen].
+    #[arg(long, value_name = "URL", env = "CIRCLES_PUBLIC_URL")]
+    public_url: Option<Url>,
+
+    /// The address and port to listen on; 0.0.0.0:7080 for the whole network [default: 127.0.0.1:7080].
+    #[arg(long, value_name = "ADDRESS", env = "CIRCLES_LISTEN")]
+    listen: Option<SocketAddr>,
+}
+
+impl Place {
+    /// [`Place::settings`], and the address that a running relay noted if none is given.
+    pub fn settings_beside(&self) -> anyhow::Result<Settings> {
+        let mut settings = self.settings()?;
+        if settings.public_url.is_none() && self.listen.is_none() {
+            // Absent before the first `serve`: then the default address is as good as any.
+            let noted = std::fs::read_to_string(settings.data_dir.join(PUBLIC_URL_FILE)).ok();
+            settings.public_url = noted.and_then(|it| it.parse().ok());
+        }
+        Ok(settings)
+    }
+
+    /// The settings of the file, and of these options above it.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        let mut settings = self.config.as_deref().map(Settings::from_file).transpose()?.unwrap_or_default();
+        set(&mut settings.data_dir, self.data_dir.as_ref());
+        set(&mut settings.listen, self.listen.as_ref());
+        if self.public_url.is_some() {
+            settings.public_url.clone_from(&self.public_url);
+        }
+        Ok(settings)
+    }
+}
+
+/// Keeps the address of the running relay in its data directory, so that `invite` makes links to it.
+pub fn note_public_url(settings: &Settings) -> std::io::Result<()> {
+    std::fs::write(settings.data_dir.join(PUBLIC_URL_FILE), settings.public_url().as_str())
+}
+
+/// How the relay runs.
+#[derive(Args)]
+pub struct Running {
+    /// The campus's name when it is created [default: Campus].
+    #[arg(long, value_name = "NAME", env = "CIRCLES_CAMPUS_NAME")]
+    campus_name: Option<String>,
+
+    /// The relay ends each stream after this time, less a random 0 to 20 %, and clients open the next one before: set it
+    /// below the time limit of your host or proxy. 0 means never [default: 55s].
+    #[arg(long, value_name = "TIME", env = "CIRCLES_STREAM_LIFETIME", value_parser = parse_duration)]
+    stream_lifetime: Option<Duration>,
+
+    /// A heartbeat goes out after this much silence [default: 15s].
+    #[arg(long, value_name = "TIME", env = "CIRCLES_HEARTBEAT", value_parser = parse_duration)]
+    heartbeat: Option<Duration>,
+
+    /// Streams end spread over this time when the relay stops [default: 3s].
+    #[arg(long, value_name = "TIME", env = "CIRCLES_DRAIN", value_parser = parse_duration)]
+    drain: Option<Duration>,
+
+    /// Most open streams of one person [default: 16].
+    #[arg(long, value_name = "N", env = "CIRCLES_STREAMS_PER_PERSON")]
+    streams_per_person: Option<usize>,
+
+    /// Changes per second that one person may make on average [default: 20].
+    #[arg(long, value_name = "N", env = "CIRCLES_WRITES_PER_SECOND")]
+    writes_per_second: Option<u32>,
+
+    /// Changes that one person may make at once [default: 200].
+    #[arg(long, value_name = "N", env = "CIRCLES_WRITES_BURST")]
+    writes_burst: Option<u32>,
+
+    /// Reading requests per second of one person on average [default: 100].
+    #[arg(long, value_name = "N", env = "CIRCLES_READS_PER_SECOND")]
+    reads_per_second: Option<u32>,
+
+    /// Reading requests of one person at once [default: 1000].
+    #[arg(long, value_name = "N", env = "CIRCLES_READS_BURST")]
+    reads_burst: Option<u32>,
+
+    /// Uses of invites per second from one address on average [default: 2].
+    #[arg(long, value_name = "N", env = "CIRCLES_JOINS_PER_SECOND")]
+    joins_per_second: Option<u32>,
+
+    /// Uses of invites at once from one address [default: 120].
+    #[arg(long, value_name = "N", env = "CIRCLES_JOINS_BURST")]
+    joins_burst: Option<u32>,
+
+    /// A proxy in front sets X-Forwarded-For and X-Forwarded-Proto [default: false].
+    #[arg(long, value_name = "BOOL", env = "CIRCLES_TRUST_PROXY", num_args = 0..=1, default_missing_value = "true")]
+    trust_proxy: Option<bool>,
+}
+
+impl Running {
+    /// Sets these options in the settings.
+    pub fn apply(&self, settings: &mut Settings) {
+        set(&mut settings.campus_name, self.campus_name.as_ref());
+        set(&mut settings.stream_lifetime, self.stream_lifetime.as_ref());
+        set(&mut settings.heartbeat, self.heartbeat.as_ref());
+        set(&mut settings.drain, self.drain.as_ref());
+        set(&mut settings.streams_per_person, self.streams_per_person.as_ref());
+        set(&mut settings.writes_per_second, self.writes_per_second.as_ref());
+        set(&mut settings.writes_burst, self.writes_burst.as_ref());
+        set(&mut settings.reads_per_second, self.reads_per_second.as_ref());
+        set(&mut settings.reads_burst, self.reads_burst.as_ref());
+        set(&mut settings.joins_per_second, self.joins_per_second.as_ref());
+        set(&mut settings.joins_burst, self.joins_burst.as_ref());
+        set(&mut settings.trust_proxy, self.trust_proxy.as_ref());
+    }
+}
+
+fn set<T: Clone>(setting: &mut T, option: Option<&T>) {
+    if let Some(value) = option {
+        setting.clone_from(value);
+    }
+}
+
+/// How the log is written, to standard error.
+#[derive(Args)]
+pub struct Logging {
+    /// Lines for people or JSON for programs.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "CIRCLES_LOG_FORMAT")]
+    log_format: LogFormat,
+
+    /// What to log: error, warn, info, debug, or a filter such as info,circles_relay=debug.
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "CIRCLES_LOG")]
+    log: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Logging {
+    /// Starts logging.
+    pub fn start(&self) -> anyhow::Result<()> {
+        let filter = EnvFilter::try_new(&self.log)?;
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Text => log.init(),
+            LogFormat::Json => log.json().init(),
+        }
+        Ok(())
+    }
+}

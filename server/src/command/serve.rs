@@ -1,0 +1,110 @@
+//! `circles-relay serve`
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use circles_relay::{LISTEN_BACKLOG, Relay};
+use clap::Args;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio_util::sync::CancellationToken;
+
+use super::options::{Logging, Place, Running, note_public_url};
+
+/// The options of the command.
+#[derive(Args)]
+pub struct Serve {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    running: Running,
+    #[command(flatten)]
+    logging: Logging,
+}
+
+impl Serve {
+    /// Serves until Ctrl-C or SIGTERM.
+    pub fn run(self) -> anyhow::Result<()> {
+        self.logging.start()?;
+        let mut settings = self.place.settings()?;
+        self.running.apply(&mut settings);
+        settings.check()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let listen = settings.listen;
+            let listener = listener(listen).with_context(|| format!("cannot listen on {listen}"))?;
+            if settings.public_url.is_none() {
+                settings.public_url = format!("http://{}/", listener.local_addr()?).parse().ok();
+            }
+            let relay = Relay::open(settings.clone()).await?;
+            note_public_url(&settings)?;
+            if let Some(code) = relay.first_invite() {
+                println!(
+                    "The campus {:?} was created. Its owner joins with this link, once, within 7 days:\n\n    {}\n",
+                    relay.campus().1,
+                    relay.link(code)
+                );
+            }
+            let stop = CancellationToken::new();
+            let signals = stop_on_signal(stop.clone())?;
+            relay.serve(listener, stop).await?;
+            signals.abort();
+            relay.close().await;
+            Ok(())
+        })
+    }
+}
+
+/// A second signal ends the process at once: what was acknowledged is durable anyway (design 3.1).
+fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+    let mut signals = Signals::new()?;
+    Ok(tokio::spawn(async move {
+        signals.next().await;
+        stop.cancel();
+        signals.next().await;
+        std::process::exit(130);
+    }))
+}
+
+/// Ctrl-C, and where there is one, the signal of a service manager.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(windows)]
+struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
+fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restarted relay must not wait for the old connections to time out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(LISTEN_BACKLOG)
+}

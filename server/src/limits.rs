@@ -1,0 +1,75 @@
+//! The relay's own limits, each with its reason (design 3.9). Those of the wire are in `circles_protocol::limits`.
+
+use std::time::Duration;
+
+/// Most commands in one transaction: 64 share one `fsync`, and a command waits for at most one batch before its own.
+pub const BATCH_COMMANDS_MAX: usize = 64;
+
+/// Most commands that wait for the writer. At 5,000 a second that is a fifth of a second; beyond it the relay says so.
+pub const QUEUE_COMMANDS_MAX: usize = 1_024;
+
+/// Most changes in the ring: as many as a stream replays by itself, and slack for readers that lag.
+pub const RING_CHANGES_MAX: usize = 4_096;
+
+/// Most bytes in the ring: 4,096 long messages must not fill the memory of a small machine.
+pub const RING_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Most frames that a stream takes from the ring at once, so that one busy reader does not hold up others.
+pub const POLL_FRAMES_MAX: usize = 64;
+
+/// Connections of the reading pool: SQLite readers run side by side, and a small machine has two cores.
+pub const READERS_MAX: usize = 4;
+
+/// How long a reader waits for a free connection before it answers 503.
+pub const READER_WAIT: Duration = Duration::from_secs(5);
+
+/// How long SQLite waits for another process (an invite being made, a checkpoint) before it reports busy.
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a request may take before it is answered 503. Streams answer at once and then go on.
+pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long a stopping relay waits for requests after its streams have ended.
+pub const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// What `Retry-After` says when the store is busy, in seconds.
+pub const RETRY_AFTER_S: u32 = 2;
+
+/// How long a stream goes on after its `bye`, so that the next one is open before it ends.
+pub const BYE_CLOSES_MAX: Duration = Duration::from_secs(5);
+
+/// The shortest interval at which a device's `last_seen_at` is written.
+pub const LAST_SEEN_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Most devices whose last sight is remembered in memory; above it the memory starts anew.
+pub const LAST_SEEN_DEVICES_MAX: usize = 100_000;
+
+/// Most keys (persons or addresses) that a rate limiter remembers before it forgets those that are quiet.
+pub const RATE_KEYS_MAX: usize = 100_000;
+
+/// Most reactions of one person to one message: more is noise, and a page carries them all.
+pub const REACTIONS_PER_PERSON_MAX: u32 = 20;
+
+/// Most persons or members in one page.
+pub const PEOPLE_PAGE_MAX: u32 = 1_000;
+
+/// Most invites that are listed.
+pub const INVITES_LISTED_MAX: u32 = 200;
+
+/// Messages in a page when the request does not say.
+pub const MESSAGES_PAGE_DEFAULT: u32 = 50;
+
+/// Connections that the kernel queues until the relay accepts them: a whole campus reconnects at once.
+pub const LISTEN_BACKLOG: u32 = 4_096;
+
+/// Longest line of an import file, in bytes: a text of the largest size, escaped, and its envelope.
+pub const IMPORT_LINE_BYTES_MAX: usize = 256 * 1024;
+
+/// Lines in one transaction of an import: past this the `fsync` no longer counts.
+pub const IMPORT_BATCH_LINES: usize = 1_000;
+
+/// Most invalid lines that an import reports one by one.
+pub const IMPORT_REPORTED_MAX: usize = 20;
+
+/// How long the first invite of a campus holds: a weekend passes before its owner comes to it.
+pub const FIRST_INVITE_LIFE: Duration = Duration::from_hours(7 * 24);

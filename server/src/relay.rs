@@ -1,0 +1,271 @@
+//! The relay: opens a campus, and serves it.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use axum::Router;
+use circles_protocol::{CampusId, CircleId, Code, Epoch, InviteId, InviteLink, Role, UnixMs};
+use rusqlite::Connection;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::{
+    access::Who,
+    api::{self, Rates, Sightings},
+    clock,
+    failure::Failure,
+    limits::{FIRST_INVITE_LIFE, STOP_GRACE},
+    settings::Settings,
+    store::{
+        OpenError, Store,
+        sqlite::{campus, campus::Campus, invites::StoredInvite},
+    },
+    stream::OpenStreams,
+    transport::Memory,
+    write::{Writer, invites},
+};
+
+/// A relay on one campus. Cheap to clone; all clones are the same relay.
+#[derive(Clone)]
+pub struct Relay(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    campus: Campus,
+    first_invite: Option<String>,
+    public_url: OnceLock<Url>,
+    store: Store,
+    writer: Writer,
+    transport: Memory,
+    streams: OpenStreams,
+    rates: Rates,
+    sightings: Sightings,
+    stopping: CancellationToken,
+    closed: CancellationToken,
+}
+
+/// What an invite made by the relay itself is good for.
+#[derive(Clone, Copy, Debug)]
+pub struct NewInvite {
+    /// Role in the campus of who comes in.
+    pub role: Role,
+    /// A circle to lead into.
+    pub circle_id: Option<CircleId>,
+    /// How often it can be used.
+    pub max_uses: u32,
+    /// For how long it holds.
+    pub life: Duration,
+}
+
+impl NewInvite {
+    /// An invite for one owner, for seven days.
+    pub const OWNER: Self = Self { role: Role::Owner, circle_id: None, max_uses: 1, life: FIRST_INVITE_LIFE };
+
+    /// Stores the invite in the database of a campus; returns its code.
+    pub(crate) fn insert(&self, conn: &Connection, of: &Campus, now: UnixMs) -> rusqlite::Result<String> {
+        let life_ms = i64::try_from(self.life.as_millis()).unwrap_or(i64::MAX);
+        let invite = StoredInvite {
+            id: InviteId::new(),
+            role: self.role,
+            circle_id: self.circle_id,
+            device: false,
+            created_by: None,
+            created_at: now,
+            expires_at: UnixMs(now.0.saturating_add(life_ms)),
+            max_uses: self.max_uses,
+            uses: 0,
+            revoked_at: None,
+        };
+        invites::insert(conn, of, &invite)
+    }
+}
+
+impl Relay {
+    /// Opens the campus in the data directory, and creates it at the first start. Only one relay can have it open.
+    pub async fn open(settings: Settings) -> Result<Self, OpenError> {
+        let opened = tokio::task::spawn_blocking(move || Self::open_blocking(settings)).await;
+        opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    fn open_blocking(settings: Settings) -> Result<Self, OpenError> {
+        let (store, mut conn) = Store::open(&settings.data_dir)?;
+        let tx = conn.transaction()?;
+        let (campus, first_invite) = match campus::get(&tx)? {
+            Some(campus) => (campus, None),
+            None => found(&tx, settings.campus_name.trim()).map(|(campus, code)| (campus, Some(code)))?,
+        };
+        tx.commit()?;
+        let transport = Memory::new(campus::head(&conn)?);
+        let writer = Writer::start(conn, campus.epoch.clone(), transport.clone()).map_err(OpenError::Writer)?;
+        tracing::info!(campus = %campus.name, epoch = %campus.epoch, database = %store.path().display(), "opened");
+        Ok(Self(Arc::new(Inner {
+            rates: Rates::new(&settings),
+            settings,
+            campus,
+            first_invite,
+            public_url: OnceLock::new(),
+            store,
+            writer,
+            transport,
+            streams: OpenStreams::default(),
+            sightings: Sightings::default(),
+            stopping: CancellationToken::new(),
+            closed: CancellationToken::new(),
+        })))
+    }
+
+    /// The campus's id and name.
+    pub fn campus(&self) -> (CampusId, String) {
+        (self.0.campus.id, self.0.campus.name.clone())
+    }
+
+    /// The code of the invite for the campus's owner, if this opening created the campus.
+    pub fn first_invite(&self) -> Option<&str> {
+        self.0.first_invite.as_deref()
+    }
+
+    /// Makes an invite; returns its code.
+    pub async fn create_invite(&self, invite: NewInvite) -> Result<String, Failure> {
+        let of = self.0.campus.clone();
+        self.0.writer.run(move |tx| Ok(invite.insert(tx.conn(), &of, tx.now())?)).await
+    }
+
+    /// Makes an invite for one owner, for seven days; returns its code.
+    pub async fn create_owner_invite(&self) -> Result<String, Failure> {
+        self.create_invite(NewInvite::OWNER).await
+    }
+
+    /// The link that carries a code to people.
+    pub fn link(&self, code: &str) -> InviteLink {
+        let relay = self.0.public_url.get().cloned().unwrap_or_else(|| self.0.settings.public_url());
+        InviteLink::new(relay, code.to_owned()).expect("the settings' address and an own code make a link")
+    }
+
+    /// The API, the stream and the interface, to mount in any axum program. Behind `into_make_service_with_connect_info`
+    /// it knows its callers' addresses; otherwise all count as one for the rate limit of joining.
+    pub fn router(&self) -> Router {
+        api::router(self.clone())
+    }
+
+    /// Serves until `stop`, then ends streams politely over the drain time, and returns.
+    pub async fn serve(&self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+        let local = listener.local_addr()?;
+        if self.0.settings.public_url.is_none()
+            && let Ok(url) = Url::parse(&format!("http://{local}/"))
+        {
+            // With port 0 the settings do not know where people find the relay.
+            self.0.public_url.get_or_init(|| url);
+        }
+        tracing::info!(%local, "listening");
+        let relay = self.clone();
+        let stopped = stop.clone();
+        let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
+        let served = axum::serve(listener, service).with_graceful_shutdown(async move {
+            stopped.cancelled().await;
+            tracing::info!(streams = relay.0.streams.count(), "stopping");
+            relay.0.stopping.cancel();
+        });
+        let drain = self.0.settings.drain;
+        tokio::select! {
+            result = served => result,
+            () = async { stop.cancelled().await; tokio::time::sleep(drain + STOP_GRACE).await } => {
+                tracing::warn!("some requests did not end in time");
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends streams, does what is queued, and closes the database. Afterwards the directory can be opened again.
+    pub async fn close(self) {
+        self.0.stopping.cancel();
+        self.0.closed.cancel();
+        self.0.writer.close().await;
+        self.0.store.close();
+        self.0.streams.ended().await;
+        tracing::info!("closed");
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn campus_row(&self) -> &Campus {
+        &self.0.campus
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.0.campus.epoch.clone()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.0.writer
+    }
+
+    pub(crate) fn transport(&self) -> &Memory {
+        &self.0.transport
+    }
+
+    pub(crate) fn streams(&self) -> &OpenStreams {
+        &self.0.streams
+    }
+
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.0.rates
+    }
+
+    /// Notes that a device is in use, at most once a minute.
+    pub(crate) fn note_sight(&self, who: Who) {
+        if !self.0.sightings.is_due(who.device) {
+            return;
+        }
+        let relay = self.clone();
+        tokio::spawn(async move {
+            let noted =
+                relay.writer().run(move |tx| Ok(crate::store::sqlite::devices::seen(tx.conn(), who.device, tx.now())?));
+            if let Err(failure) = noted.await
+                && failure.code != Code::ShuttingDown
+            {
+                tracing::debug!(%failure, "a device's last sight was not noted");
+            }
+        });
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.stopping.is_cancelled()
+    }
+
+    pub(crate) async fn stopping(&self) {
+        self.0.stopping.cancelled().await;
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.closed.is_cancelled()
+    }
+
+    pub(crate) async fn closed(&self) {
+        self.0.closed.cancelled().await;
+    }
+}
+
+/// Creates a campus and the invite for its owner.
+fn found(conn: &Connection, name: &str) -> rusqlite::Result<(Campus, String)> {
+    let campus = Campus {
+        id: CampusId::new(),
+        name: name.to_owned(),
+        epoch: Epoch::random(rand::random()),
+        secret: rand::random(),
+    };
+    let now = clock::now();
+    campus::create(conn, &campus, now)?;
+    let code = NewInvite::OWNER.insert(conn, &campus, now)?;
+    Ok((campus, code))
+}

@@ -1,0 +1,61 @@
+//! A copy of the database while the relay runs.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use circles_protocol::Epoch;
+use rusqlite::Connection;
+
+/// Why there is no backup. The target is as it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The target has no name or cannot be written.
+    #[error("cannot write the backup to {}: {source}", path.display())]
+    Target {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The copy does not pass `integrity_check`.
+    #[error("the copy is damaged: {0}")]
+    Damaged(String),
+    /// The database does not answer, or the disk is full.
+    #[error("cannot copy the database: {0}")]
+    Database(#[from] rusqlite::Error),
+}
+
+/// Copies the database as of now to `target`, whole or not at all. The copy gets a new epoch, because whoever starts a
+/// relay from it begins another history (design section 2): cursors from after the backup must not fit it.
+pub fn backup(conn: &Connection, target: &Path) -> Result<(), BackupError> {
+    let failed = |source| BackupError::Target { path: target.to_owned(), source };
+    let name = target.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
+    let dir = target.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut part = name.to_owned();
+    part.push(format!(".{}.part", std::process::id()));
+    let part = dir.join(part);
+    let done = copy(conn, &part).and_then(|()| {
+        File::open(&part).and_then(|it| it.sync_all()).map_err(failed)?;
+        fs::rename(&part, target).map_err(failed)?;
+        File::open(dir).and_then(|it| it.sync_all()).map_err(failed)
+    });
+    if done.is_err() && part.exists() {
+        fs::remove_file(&part).map_err(failed)?;
+    }
+    done
+}
+
+fn copy(conn: &Connection, part: &Path) -> Result<(), BackupError> {
+    conn.execute("VACUUM INTO ?", [part.to_string_lossy()])?;
+    let copy = Connection::open(part)?;
+    copy.execute("UPDATE campus SET epoch = ?", [Epoch::random(rand::random()).as_str()])?;
+    let verdict: String = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Err(BackupError::Damaged(verdict));
+    }
+    copy.close().map_err(|(_, error)| error)?;
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! Circles.
+
+use circles_protocol::{Circle, CircleId, CircleKind, PersonId, Seq};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::value::{blob, pos_at, seq_at, time_at, uuid_at};
+
+/// A circle as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredCircle {
+    pub circle: Circle,
+    pub head_seq: Seq,
+    pub content_hash: [u8; 16],
+}
+
+const COLUMNS: &str =
+    "c.id, c.name, c.topic, c.access, c.created_by, c.created_at, c.version, c.head_seq, c.content_hash";
+
+pub fn get(conn: &Connection, id: CircleId) -> rusqlite::Result<Option<StoredCircle>> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM circle c WHERE c.id = ?"))?
+        .query_row([blob(id.uuid())], row)
+        .optional()
+}
+
+/// The open circles and the private ones of a person, by name. Reads all circles: a campus has hundreds.
+pub fn seen_by(conn: &Connection, person: PersonId) -> rusqlite::Result<Vec<StoredCircle>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM circle c
+         LEFT JOIN membership m ON m.circle_id = c.id AND m.person_id = ? AND m.state = 0
+         WHERE c.access = 0 OR m.circle_id IS NOT NULL
+         ORDER BY c.name COLLATE NOCASE, c.id"
+    ))?
+    .query_map([blob(person.uuid())], row)?
+    .collect()
+}
+
+/// The circle of that name, the oldest if there are several. Reads all circles.
+pub fn by_name(conn: &Connection, name: &str) -> rusqlite::Result<Option<StoredCircle>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM circle c WHERE c.name = ? COLLATE NOCASE ORDER BY c.created_at, c.id LIMIT 1"
+    ))?
+    .query_row([name], row)
+    .optional()
+}
+
+pub fn put(conn: &Connection, it: &StoredCircle) -> rusqlite::Result<()> {
+    let circle = &it.circle;
+    conn.prepare_cached(
+        "INSERT INTO circle (id, name, topic, access, created_by, created_at, head_seq, content_hash, version)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, topic = excluded.topic, version = excluded.version",
+    )?
+    .execute(params![
+        blob(circle.id.uuid()),
+        circle.name,
+        circle.topic,
+        match circle.kind {
+            CircleKind::Open => 0,
+            CircleKind::Private => 1,
+        },
+        blob(circle.created_by.uuid()),
+        circle.created_at.0,
+        i64::from(it.head_seq),
+        it.content_hash,
+        i64::from(circle.version)
+    ])?;
+    Ok(())
+}
+
+pub fn set_head_seq(conn: &Connection, id: CircleId, head: Seq) -> rusqlite::Result<()> {
+    conn.prepare_cached("UPDATE circle SET head_seq = ? WHERE id = ?")?
+        .execute(params![i64::from(head), blob(id.uuid())])?;
+    Ok(())
+}
+
+fn row(row: &Row<'_>) -> rusqlite::Result<StoredCircle> {
+    Ok(StoredCircle {
+        circle: Circle {
+            id: CircleId::from_uuid(uuid_at(row, 0)?),
+            name: row.get(1)?,
+            topic: row.get(2)?,
+            kind: match row.get(3)? {
+                0_i64 => CircleKind::Open,
+                1 => CircleKind::Private,
+                other => return Err(rusqlite::Error::IntegralValueOutOfRange(3, other)),
+            },
+            created_by: PersonId::from_uuid(uuid_at(row, 4)?),
+            created_at: time_at(row, 5)?,
+            version: pos_at(row, 6)?,
+        },
+        head_seq: seq_at(row, 7)?,
+        content_hash: row.get(8)?,
+    })
+}

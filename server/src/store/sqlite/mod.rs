@@ -1,0 +1,219 @@
+//! The SQLite store: one file, many readers, one writer (WAL). SQL is in the file of its noun.
+
+pub mod backup;
+pub mod campus;
+pub mod circles;
+pub mod devices;
+pub mod invites;
+pub mod log;
+pub mod memberships;
+pub mod messages;
+pub mod people;
+pub mod reactions;
+pub mod read_markers;
+mod value;
+
+use std::{
+    fs::{File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use deadpool_sqlite::{Config, Hook, HookError, Pool, PoolConfig, Runtime};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::StoreError;
+use crate::limits::{BUSY_TIMEOUT, READER_WAIT, READERS_MAX};
+
+mod migrations {
+    refinery::embed_migrations!("src/store/sqlite/migrations");
+}
+
+/// The database's file in the data directory.
+const DATABASE_FILE: &str = "campus.db";
+/// The file whose kernel lock says that a relay is running on the directory.
+const LOCK_FILE: &str = "relay.lock";
+
+/// Why a store did not open. Nothing was changed, except after `Migrate`, which rolls back to the version before.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory cannot be made or written.
+    #[error("cannot use the data directory {}: {source}", dir.display())]
+    Directory {
+        /// Which.
+        dir: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another relay (or import) is running on it.
+    #[error("another relay is already running on {}; stop it first", dir.display())]
+    InUse {
+        /// Which.
+        dir: PathBuf,
+    },
+    /// The database was written by a newer Circles.
+    #[error(
+        "the database is of version {found}, and this Circles knows versions up to {known}: install a newer Circles. Nothing was changed"
+    )]
+    Newer {
+        /// The database's version.
+        found: i64,
+        /// The newest that this program knows.
+        known: i64,
+    },
+    /// There is no campus in the directory yet.
+    #[error("there is no campus in {} yet: start `circles-relay serve` first", dir.display())]
+    NoCampus {
+        /// Which.
+        dir: PathBuf,
+    },
+    /// A migration failed.
+    #[error("cannot bring the database to the present version: {0}")]
+    Migrate(#[from] refinery::Error),
+    /// The database does not answer.
+    #[error("cannot open the database: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// The writer's thread cannot be started.
+    #[error("cannot start the writer: {0}")]
+    Writer(io::Error),
+}
+
+/// The database of one campus, opened by this process alone.
+pub struct Store {
+    path: PathBuf,
+    readers: Pool,
+    lock: Mutex<Option<File>>,
+}
+
+impl Store {
+    /// Locks the directory, opens and migrates the database; returns the store and the writer's connection.
+    pub fn open(dir: &Path) -> Result<(Self, Connection), OpenError> {
+        make_private(dir).map_err(|source| OpenError::Directory { dir: dir.to_owned(), source })?;
+        let lock = lock(dir)?;
+        let path = dir.join(DATABASE_FILE);
+        let writer = connect(&path)?;
+        let readers = readers(&path);
+        Ok((Self { path, readers, lock: Mutex::new(Some(lock)) }, writer))
+    }
+
+    /// Where the database's file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `read` on a snapshot of the database.
+    pub async fn read<T, E, F>(&self, read: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + From<rusqlite::Error> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        let reader = self.readers.get().await.map_err(|error| {
+            if self.readers.is_closed() { StoreError::Closed } else { StoreError::Unavailable(error.to_string()) }
+        })?;
+        reader
+            .interact(move |conn| {
+                let snapshot = conn.transaction()?;
+                read(&snapshot)
+            })
+            .await
+            .map_err(|error| StoreError::Broken(error.to_string()))?
+    }
+
+    /// Ends reading and gives the directory free. The writer must have ended.
+    pub fn close(&self) {
+        self.readers.close();
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// Opens the database of a campus that exists, beside a relay that may be running on it: for an invite or a backup.
+pub fn open_beside(dir: &Path) -> Result<Connection, OpenError> {
+    let path = dir.join(DATABASE_FILE);
+    if !path.exists() {
+        return Err(OpenError::NoCampus { dir: dir.to_owned() });
+    }
+    connect(&path)
+}
+
+/// Makes the directory if need be, for its owner alone: what people write in private is in it.
+fn make_private(dir: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}
+
+/// A lock of the kernel, which ends with the process however it ends.
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let directory = |source| OpenError::Directory { dir: dir.to_owned(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(dir.join(LOCK_FILE)).map_err(directory)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(directory(source)),
+    }
+}
+
+/// A connection that writes, to a database of the present version.
+fn connect(path: &Path) -> Result<Connection, OpenError> {
+    refuse_newer(path)?;
+    let mut conn = Connection::open(path)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    // The order matters: WAL first, then FULL, which makes each commit durable (design 3.1).
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    conn.set_prepared_statement_cache_capacity(128);
+    migrations::migrations::runner().set_abort_missing(true).run(&mut conn)?;
+    Ok(conn)
+}
+
+/// Looks before anything is written: a database of a newer version is left as it is.
+fn refuse_newer(path: &Path) -> Result<(), OpenError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    let migrated: Option<i64> = conn
+        .query_row("SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history'", [], |row| row.get(0))
+        .optional()?;
+    if migrated.is_none() {
+        return Ok(());
+    }
+    let found: i64 =
+        conn.query_row("SELECT coalesce(max(version), 0) FROM refinery_schema_history", [], |row| row.get(0))?;
+    let known = migrations::migrations::runner()
+        .get_migrations()
+        .iter()
+        .map(|it| i64::from(it.version()))
+        .max()
+        .expect("there is a first migration");
+    if found > known { Err(OpenError::Newer { found, known }) } else { Ok(()) }
+}
+
+fn readers(path: &Path) -> Pool {
+    let mut pool = PoolConfig::new(READERS_MAX);
+    pool.timeouts.wait = Some(READER_WAIT);
+    let mut config = Config::new(path);
+    config.pool = Some(pool);
+    let Ok(builder) = config.builder(Runtime::Tokio1);
+    builder
+        .post_create(Hook::async_fn(|conn, _| {
+            Box::pin(async move {
+                conn.interact(|conn| {
+                    conn.busy_timeout(BUSY_TIMEOUT)?;
+                    conn.set_prepared_statement_cache_capacity(128);
+                    conn.pragma_update(None, "query_only", true)
+                })
+                .await
+                .map_err(|error| HookError::message(error.to_string()))?
+                .map_err(HookError::Backend)
+            })
+        }))
+        .build()
+        .expect("a pool with a runtime can be built")
+}

@@ -1,0 +1,236 @@
+//! `GET /v1/stream`: a cursor over the ring (design section 5). No queue belongs to a connection: a slow reader costs a
+//! cursor, and falls back to the database when the ring has moved on.
+
+mod backlog;
+pub mod frame;
+mod open_streams;
+
+pub use open_streams::{OpenStreams, Ticket};
+
+use std::{convert::Infallible, time::Duration};
+
+use bytes::Bytes;
+use circles_protocol::{
+    Cursor, Pos,
+    event::{Bye, ByeReason, EventName, Hello, Ping},
+};
+use futures::Stream;
+use rand::Rng;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use self::backlog::{Opening, Piece};
+use crate::{
+    access::Who,
+    audience::Audience,
+    clock,
+    failure::Failure,
+    limits::{BYE_CLOSES_MAX, POLL_FRAMES_MAX},
+    relay::Relay,
+    ring::Tail,
+};
+
+/// How long a stream waits before it asks a database again that did not answer.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// Opens a stream from a cursor. Order: register for live changes, read the head, replay, live.
+pub async fn open(
+    relay: Relay,
+    who: Who,
+    cursor: Option<Cursor>,
+) -> Result<impl Stream<Item = Result<Bytes, Infallible>>, Failure> {
+    let ticket = relay.streams().enter(who, relay.settings().streams_per_person)?;
+    let woken = relay.transport().subscribe();
+    let epoch = relay.campus_row().epoch.clone();
+    let opening = relay.store().read(move |conn| backlog::opening(conn, who, &epoch, cursor.as_ref())).await?;
+    let first = first_bytes(&relay, who, &opening);
+    let now = Instant::now();
+    let live = Live {
+        who,
+        pos: opening.from,
+        audience: opening.audience,
+        // The opening judges as of the head; a backlog beyond the limit becomes a gap even if the ring holds it.
+        replay_until: opening.head,
+        woken,
+        sent_at: now,
+        bye_at: bye_at(relay.settings().stream_lifetime, now),
+        ends_at: None,
+        ticket,
+        relay,
+    };
+    Ok(run(first, live))
+}
+
+/// An open stream.
+struct Live {
+    relay: Relay,
+    who: Who,
+    /// The reader has everything up to here.
+    pos: Pos,
+    audience: Audience,
+    /// Up to here the stream replays, by the rule for long absences.
+    replay_until: Pos,
+    woken: watch::Receiver<Pos>,
+    sent_at: Instant,
+    /// When the lifetime is over; none: never.
+    bye_at: Option<Instant>,
+    /// When the stream ends; set with its `bye`.
+    ends_at: Option<Instant>,
+    ticket: Ticket,
+}
+
+fn run(first: Bytes, mut live: Live) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    async_stream::stream! {
+        yield Ok(first);
+        loop {
+            if live.ticket.revoked.is_cancelled() {
+                yield Ok(live.bye(ByeReason::Revoked, Duration::ZERO));
+                return;
+            }
+            if live.relay.is_closed() || live.ends_at.is_some_and(|it| it <= Instant::now()) {
+                return;
+            }
+            if let Some(bye) = live.bye_due() {
+                yield Ok(bye);
+            }
+            match live.take().await {
+                Ok(Some(bytes)) if bytes.is_empty() => {}
+                Ok(Some(bytes)) => {
+                    live.sent_at = Instant::now();
+                    yield Ok(bytes);
+                }
+                Ok(None) => {
+                    if let Some(ping) = live.wait().await {
+                        yield Ok(ping);
+                    }
+                }
+                Err(failure) => {
+                    // The stream stays open while the database is away (design 3.8).
+                    tracing::warn!(%failure, "a stream waits for the database");
+                    live.pause().await;
+                }
+            }
+        }
+    }
+}
+
+impl Live {
+    /// The next bytes after `pos`; none at the head, empty if nothing of it is for this reader.
+    async fn take(&mut self) -> Result<Option<Bytes>, Failure> {
+        self.woken.borrow_and_update();
+        let behind = self.replay_until.get().saturating_sub(self.pos.get());
+        let tail = if behind > circles_protocol::limits::REPLAY_CHANGES_MAX {
+            Tail::Fallen
+        } else {
+            self.relay.transport().after(self.pos, POLL_FRAMES_MAX)
+        };
+        let frames = match tail {
+            Tail::Entries(entries) => {
+                let Some(last) = entries.last() else { return Ok(None) };
+                self.pos = last.pos;
+                let audience = &mut self.audience;
+                let mine = entries.iter().filter(|it| audience.admits(it.pos, it.scope, it.subject));
+                mine.map(|it| it.frame.clone()).collect()
+            }
+            Tail::Fallen => {
+                let (who, after) = (self.who, self.pos);
+                let epoch = self.relay.campus_row().epoch.clone();
+                let Piece { frames, until, audience } =
+                    self.relay.store().read(move |conn| backlog::next(conn, who, &epoch, after)).await?;
+                self.pos = until;
+                self.audience = audience;
+                frames
+            }
+        };
+        Ok(Some(frame::joined(&frames)))
+    }
+
+    /// Waits until there is something to do; gives a `ping` if that is all.
+    async fn wait(&mut self) -> Option<Bytes> {
+        let ping_at = self.sent_at + self.relay.settings().heartbeat;
+        let due = self.ends_at.or(self.bye_at);
+        let relay = self.relay.clone();
+        tokio::select! {
+            _ = self.woken.changed() => None,
+            () = self.ticket.revoked.cancelled() => None,
+            () = relay.closed() => None,
+            () = relay.stopping(), if self.ends_at.is_none() => None,
+            () = sleep_until(due.unwrap_or(ping_at)), if due.is_some() => None,
+            () = sleep_until(ping_at) => {
+                self.sent_at = Instant::now();
+                Some(frame::event(EventName::Ping, &self.cursor(), &Ping { now: clock::now() }))
+            }
+        }
+    }
+
+    /// Waits for a database that does not answer.
+    async fn pause(&self) {
+        tokio::select! {
+            () = sleep_until(Instant::now() + STORE_RETRY) => {}
+            () = self.ticket.revoked.cancelled() => {}
+            () = self.relay.closed() => {}
+        }
+    }
+
+    /// The `bye`, when the lifetime is over or the relay stops.
+    fn bye_due(&mut self) -> Option<Bytes> {
+        if self.ends_at.is_some() {
+            return None;
+        }
+        if self.relay.is_stopping() {
+            let drain = self.relay.settings().drain;
+            return Some(self.bye(ByeReason::Shutdown, drain.mul_f64(rand::rng().random_range(0.0..=1.0))));
+        }
+        let lifetime = self.relay.settings().stream_lifetime;
+        let over = self.bye_at.is_some_and(|it| it <= Instant::now());
+        over.then(|| self.bye(ByeReason::Lifetime, BYE_CLOSES_MAX.min(lifetime / 2)))
+    }
+
+    fn bye(&mut self, reason: ByeReason, closes: Duration) -> Bytes {
+        let now = Instant::now();
+        self.ends_at = Some(now + closes);
+        self.sent_at = now;
+        // A restarting relay is back after the drain at the earliest; readers come back spread over as long again.
+        let reconnect = match reason {
+            ByeReason::Shutdown => self.relay.settings().drain + closes,
+            ByeReason::Lifetime | ByeReason::Revoked => Duration::ZERO,
+        };
+        let bye = Bye { reason, reconnect_ms: millis(reconnect), closes_ms: millis(closes) };
+        frame::event(EventName::Bye, &self.cursor(), &bye)
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor { epoch: self.relay.campus_row().epoch.clone(), pos: self.pos }
+    }
+}
+
+/// `retry`, `hello`, and `reset` if the cursor is of no use.
+fn first_bytes(relay: &Relay, who: Who, opening: &Opening) -> Bytes {
+    let campus = relay.campus_row();
+    let at = |pos| Cursor { epoch: campus.epoch.clone(), pos };
+    let hello = Hello {
+        campus_id: campus.id,
+        campus_name: campus.name.clone(),
+        epoch: campus.epoch.clone(),
+        head: opening.head,
+        person_id: who.person,
+        device_id: who.device,
+        heartbeat_ms: millis(relay.settings().heartbeat),
+        lifetime_ms: millis(relay.settings().stream_lifetime),
+    };
+    let mut frames = vec![Bytes::from_static(frame::RETRY)];
+    frames.push(frame::event(EventName::Hello, &at(opening.from), &hello));
+    frames.extend(opening.reset.as_ref().map(|it| frame::event(EventName::Reset, &at(Pos::ZERO), it)));
+    frame::joined(&frames)
+}
+
+/// A lifetime less a random 0 to 20 %, so that streams that opened together do not end together. Zero: none.
+fn bye_at(lifetime: Duration, now: Instant) -> Option<Instant> {
+    (!lifetime.is_zero()).then(|| now + lifetime.mul_f64(1.0 - rand::rng().random_range(0.0..=0.2)))
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}

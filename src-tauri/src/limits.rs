@@ -1,0 +1,20 @@
+//! The shell's limits, each with its reason (design 3.9).
+
+use std::time::Duration;
+
+/// How long closing may take at exit. Everything is durable before (design 3.1, 3.7), so what is not done by then is only
+/// courtesy to others; a person who quits does not wait longer.
+pub const CLOSE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Over which time the streams of a hosted relay end when it stops. Its clients reconnect within half a second anyway,
+/// and a person who quits does not wait for them.
+pub const HOSTED_DRAIN: Duration = Duration::from_millis(300);
+
+/// How long the demo waits for its circles to reach the cache before it leaves joining them to the person.
+pub const DEMO_CIRCLES_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Most relays that one app hosts. Each holds a database and a port; more are a mistake, or a program that clicks.
+pub const HOSTS_MAX: usize = 32;
+
+/// Size of the log file at which a new one is begun, in bytes. The one before is kept: a day of trouble fits in the two.
+pub const LOG_FILE_BYTES_MAX: u64 = 1024 * 1024;

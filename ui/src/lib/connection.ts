@@ -1,0 +1,44 @@
+/** How it stands with the relay, in words. */
+import type { Connection } from '../generated/Connection';
+import type { ConnectionProblem } from '../generated/ConnectionProblem';
+import { clockTime, count } from './time';
+
+export interface ConnectionWords {
+  tone: 'quiet' | 'warn' | 'bad';
+  text: string;
+  retry: boolean;
+}
+
+const PROBLEM: Record<ConnectionProblem, (since: string) => string> = {
+  unreachable: (since) => `Offline since ${since}.`,
+  not_a_relay: () => 'This Wi-Fi wants you to sign in first: something that is not the relay answered.',
+  relay_unavailable: (since) => `The relay cannot serve anyone since ${since}.`,
+  silent: (since) => `The connection went silent at ${since}.`,
+  incompatible: () => 'The relay speaks a newer version than this app. Update Circles.',
+  disk_full: () => 'The disk is full, so nothing new can be kept. Free some space.',
+};
+
+/** Nothing to say when all is well. */
+export function connectionWords(connection: Connection, waiting: number): ConnectionWords | null {
+  switch (connection.state) {
+    case 'connecting':
+      return { tone: 'quiet', text: 'Connecting to the relay …', retry: false };
+    case 'online':
+      if (connection.missing === 0) return null;
+      return { tone: 'quiet', text: `Catching up: ${count(connection.missing)} changes to go.`, retry: false };
+    case 'signed_out':
+      return { tone: 'bad', text: 'This device was signed out. To come back, use a new invite link.', retry: false };
+    case 'offline':
+      return {
+        tone: connection.problem === 'disk_full' || connection.problem === 'incompatible' ? 'bad' : 'warn',
+        text: PROBLEM[connection.problem](clockTime(connection.since)) + waitingWords(waiting),
+        retry: true,
+      };
+  }
+}
+
+function waitingWords(waiting: number): string {
+  if (waiting === 0) return '';
+  if (waiting === 1) return ' 1 message waits and goes out by itself.';
+  return ` ${count(waiting)} messages wait and go out by themselves.`;
+}

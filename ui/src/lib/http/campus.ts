@@ -1,0 +1,342 @@
+/** The campus as this page holds it: taken by a snapshot, kept current by the stream, sent to by the outbox. */
+import type { Anchor } from '../../generated/Anchor';
+import type { CampusView } from '../../generated/CampusView';
+import type { Change } from '../../generated/Change';
+import type { Circles as CirclesAnswer } from '../../generated/Circles';
+import type { CircleState } from '../../generated/CircleState';
+import type { CircleView } from '../../generated/CircleView';
+import type { Connection } from '../../generated/Connection';
+import type { ConnectionProblem } from '../../generated/ConnectionProblem';
+import type { Me } from '../../generated/Me';
+import type { Message } from '../../generated/Message';
+import type { MessagesPage } from '../../generated/MessagesPage';
+import type { MessageView } from '../../generated/MessageView';
+import type { Person } from '../../generated/Person';
+import type { Receipt } from '../../generated/Receipt';
+import type { TimelineView } from '../../generated/TimelineView';
+import type { Update } from '../../generated/Update';
+import { isFailure } from '../failure';
+import { Drafts } from './drafts';
+import { Outbox, type Entry } from './outbox';
+import { request } from './request';
+import { Sender } from './sender';
+import { Stream } from './stream';
+import { CircleLog, windowOf } from './timeline';
+import { circleView, messageView, personView, unsentView, type Known } from './views';
+
+export class Campus implements Known {
+  readonly id: string;
+  readonly outbox: Outbox;
+  readonly drafts: Drafts;
+  readonly people = new Map<string, Person>();
+  me: Person;
+  connection: Connection = { state: 'connecting' };
+
+  private states = new Map<string, CircleState>();
+  private readonly logs = new Map<string, CircleLog>();
+  private readonly stream: Stream;
+  private readonly sender: Sender;
+  private refreshing: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private snapshot: Me,
+    private readonly emit: (update: Update) => void,
+  ) {
+    this.id = snapshot.campus_id;
+    this.me = snapshot.person;
+    this.outbox = new Outbox(localStorage, `circles.outbox.${this.id}`);
+    this.drafts = new Drafts(localStorage, this.id);
+    this.sender = new Sender(
+      this.outbox,
+      (circle, message) => this.changed(circle, [message]),
+      (entry, answer) => this.sent(entry, answer),
+    );
+    this.stream = new Stream((url) => new EventSource(url), {
+      hello: () => this.connected(),
+      change: (change) => this.apply(change),
+      gap: () => void this.takeAnew(),
+      lost: (problem, retryAt) => this.offline(problem, retryAt),
+      refused: () => this.whyRefused(),
+    });
+    this.take(snapshot);
+    this.stream.start(snapshot.cursor);
+    this.sender.kick();
+  }
+
+  // ---- what is shown
+
+  view(): CampusView {
+    return {
+      id: this.id,
+      name: this.snapshot.campus_name,
+      relay: location.origin,
+      me: personView(this.me),
+      connection: this.connection,
+      hosted: false,
+      token_place: 'cookie',
+    };
+  }
+
+  circles(): CircleView[] {
+    return [...this.states.values()].map((state) => this.circle(state));
+  }
+
+  async timeline(id: string, anchor: Anchor, limit: number): Promise<TimelineView> {
+    const state = this.states.get(id);
+    const log = this.log(id);
+    const { head_seq = 0, read_seq = 0 } = state ?? {};
+    const { from, to } = windowOf(anchor, limit, head_seq, read_seq);
+    if (from <= to && !log.complete(from, to)) {
+      // What cannot be fetched now shows as a gap.
+      await this.fetchPage(id, `after=${from - 1}&limit=${to - from + 1}`).catch((error: unknown) => {
+        if (!isFailure(error) || error.code !== 'offline') throw error;
+      });
+    }
+    const messages = log.range(from, to).map((message) => this.message(message));
+    const unsent = this.unsent(id);
+    return { from, to, head_seq, read_seq, messages, unsent };
+  }
+
+  async fill(id: string, from: number, to: number): Promise<void> {
+    if (this.log(id).complete(from, to)) return;
+    await this.fetchPage(id, `before=${to + 1}&limit=${Math.min(200, to - from + 1)}`);
+    this.emit({ update: 'timeline', campus_id: this.id, circle_id: id });
+  }
+
+  // ---- what the person does
+
+  /** The outbox changed: it is shown, and the sender looks at it. */
+  changed(circle: string, messages: string[], discarded: string[] = []): void {
+    const log = this.log(circle);
+    const views = messages.flatMap((id): MessageView[] => {
+      const held = log.get(id);
+      const post = this.outbox.post(id);
+      return held ? [this.message(held)] : post ? [unsentView(post, log, this)] : [];
+    });
+    this.emit({ update: 'messages', campus_id: this.id, circle_id: circle, messages: views, discarded });
+    this.circleChanged(circle);
+    this.sender.kick();
+  }
+
+  circleChanged(id: string): void {
+    const state = this.states.get(id);
+    if (state) this.emit({ update: 'circles', campus_id: this.id, circles: [this.circle(state)] });
+  }
+
+  accept(state: CircleState): CircleView {
+    this.states.set(state.circle.id, state);
+    this.circleChanged(state.circle.id);
+    return this.circle(state);
+  }
+
+  reconnect(): void {
+    this.stream.reconnect();
+    this.sender.kick(true);
+  }
+
+  stop(): void {
+    this.stream.stop();
+    this.sender.stop();
+    clearTimeout(this.refreshing);
+  }
+
+  // ---- the stream
+
+  private apply(change: Change): void {
+    const entity = change.entity;
+    switch (entity.kind) {
+      case 'person':
+        this.person(entity);
+        break;
+      case 'message':
+        this.arrived(entity);
+        break;
+      case 'reaction':
+        if (this.log(entity.circle_id).reaction(entity)) this.changed(entity.circle_id, [entity.message_id]);
+        break;
+      case 'read_marker': {
+        const state = this.states.get(entity.circle_id);
+        if (entity.person_id !== this.me.id || !state || entity.seq <= state.read_seq) break;
+        this.states.set(entity.circle_id, {
+          ...state,
+          read_seq: entity.seq,
+          unread: entity.seq >= state.head_seq ? 0 : state.unread,
+        });
+        this.circleChanged(entity.circle_id);
+        if (entity.seq < state.head_seq) this.refreshSoon();
+        break;
+      }
+      case 'circle': {
+        const state = this.states.get(entity.id);
+        if (!state) this.refreshSoon();
+        else if (entity.version > state.circle.version) this.accept({ ...state, circle: entity });
+        break;
+      }
+      case 'membership':
+        this.refreshSoon();
+        break;
+    }
+  }
+
+  private person(person: Person): void {
+    const held = this.people.get(person.id);
+    if (held && held.version >= person.version) return;
+    this.people.set(person.id, person);
+    if (person.id === this.me.id) {
+      this.me = person;
+      this.emit({ update: 'campus', campus: this.view() });
+    }
+    if (held) this.emit({ update: 'timeline', campus_id: this.id, circle_id: null });
+  }
+
+  private arrived(message: Message): void {
+    const id = message.circle_id;
+    if (!this.log(id).message(message)) return;
+    this.outbox.landed(message.id);
+    if (!this.people.has(message.author_id)) this.refreshSoon();
+    const state = this.states.get(id);
+    if (state && message.seq > state.head_seq) {
+      const others = message.author_id === this.me.id ? 0 : 1;
+      const author = this.people.get(message.author_id) ?? null;
+      this.states.set(id, {
+        ...state,
+        head_seq: message.seq,
+        unread: state.unread + others,
+        last: message,
+        last_author: author,
+      });
+    } else if (state?.last?.id === message.id) {
+      this.states.set(id, { ...state, last: message });
+    }
+    this.changed(id, [message.id]);
+  }
+
+  /** A receipt is as good as the message; the stream brings the same once more, with the same version. */
+  private sent(entry: Entry, answer: unknown): void {
+    if (entry.work.op !== 'post') return;
+    const receipt = answer as Receipt;
+    this.arrived({
+      id: receipt.id,
+      circle_id: receipt.circle_id,
+      seq: receipt.seq,
+      author_id: this.me.id,
+      text: entry.work.text,
+      reply_to: entry.work.reply_to,
+      created_at: receipt.created_at,
+      written_at: entry.written_at,
+      edited_at: null,
+      deleted_at: null,
+      version: receipt.pos,
+    });
+  }
+
+  private connected(): void {
+    this.setConnection({ state: 'online', missing: 0 });
+    this.sender.kick(true);
+  }
+
+  private offline(problem: ConnectionProblem, retry_at: number): void {
+    const since = this.connection.state === 'offline' ? this.connection.since : Date.now();
+    this.setConnection({ state: 'offline', since, problem, retry_at });
+  }
+
+  private setConnection(connection: Connection): void {
+    this.connection = connection;
+    this.emit({ update: 'campus', campus: this.view() });
+  }
+
+  /** EventSource keeps the status to itself; `GET /v1/me` tells being signed out from being offline. */
+  private async whyRefused(): Promise<boolean> {
+    try {
+      await request<Me>('GET', '/me');
+    } catch (error) {
+      if (isFailure(error) && error.code === 'unauthorized') {
+        this.setConnection({ state: 'signed_out' });
+        this.stop();
+        return false;
+      }
+      if (isFailure(error) && error.code === 'not_a_relay') this.offline('not_a_relay', Date.now());
+    }
+    return true;
+  }
+
+  /** After a gap: the snapshot, and what was loaded, are taken anew; then the stream goes on from there. */
+  private async takeAnew(): Promise<void> {
+    try {
+      const snapshot = await request<Me>('GET', '/me');
+      for (const log of this.logs.values()) log.clear();
+      this.take(snapshot);
+      this.stream.start(snapshot.cursor);
+      this.emit({ update: 'timeline', campus_id: this.id, circle_id: null });
+    } catch {
+      // The cursor has not moved past the gap for good: the next connection tells of it again.
+      this.stream.start(this.snapshot.cursor);
+    }
+  }
+
+  private take(snapshot: Me): void {
+    this.snapshot = snapshot;
+    this.people.set(snapshot.person.id, snapshot.person);
+    this.me = snapshot.person;
+    this.takeStates(snapshot.circles);
+  }
+
+  private takeStates(states: CircleState[]): void {
+    this.states = new Map(states.map((state) => [state.circle.id, state]));
+    for (const { last_author } of states) if (last_author) this.people.set(last_author.id, last_author);
+    this.emit({ update: 'circles', campus_id: this.id, circles: this.circles() });
+  }
+
+  /** Memberships and unknown people are asked for once, not one by one. */
+  private refreshSoon(): void {
+    clearTimeout(this.refreshing);
+    this.refreshing = setTimeout(() => {
+      request<CirclesAnswer>('GET', '/circles').then(
+        ({ circles }) => {
+          const before = new Map(this.states);
+          this.takeStates(circles);
+          // A circle that is not told of any more was left or closed to us.
+          const gone = [...before.values()].filter(({ circle }) => !this.states.has(circle.id));
+          const left = gone.map((state) => ({ ...this.circle(state), joined: false }));
+          if (left.length > 0) this.emit({ update: 'circles', campus_id: this.id, circles: left });
+          this.emit({ update: 'timeline', campus_id: this.id, circle_id: null });
+        },
+        // Offline: the stream tells all of it again from its cursor, or the next snapshot does.
+        () => undefined,
+      );
+    }, 300);
+  }
+
+  // ---- helpers
+
+  private async fetchPage(id: string, query: string): Promise<void> {
+    const page = await request<MessagesPage>('GET', `/circles/${id}/messages?${query}`);
+    for (const person of page.people) this.people.set(person.id, person);
+    const log = this.log(id);
+    for (const message of [...page.context, ...page.messages]) log.message(message);
+    for (const reaction of page.reactions) log.reaction(reaction);
+  }
+
+  private log(id: string): CircleLog {
+    const log = this.logs.get(id) ?? new CircleLog();
+    this.logs.set(id, log);
+    return log;
+  }
+
+  private circle(state: CircleState): CircleView {
+    const id = state.circle.id;
+    const waiting = this.outbox.entries.filter((entry) => entry.circle === id);
+    return circleView(state, this, waiting, this.drafts.has(id));
+  }
+
+  private message(message: Message): MessageView {
+    return messageView(message, this.log(message.circle_id), this, this.outbox.of(message.id));
+  }
+
+  private unsent(circle: string): MessageView[] {
+    const log = this.log(circle);
+    return this.outbox.entries
+      .filter((entry) => entry.circle === circle && entry.work.op === 'post' && !log.get(entry.message))
+      .map((entry) => unsentView(entry, log, this));
+  }
+}

@@ -1,0 +1,29 @@
+/** What stands in each composer, in the browser's storage. */
+import type { DraftView } from '../../generated/DraftView';
+
+const NONE: DraftView = { text: '', reply_to: null, editing: null };
+
+export class Drafts {
+  constructor(
+    private readonly store: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>,
+    private readonly campus: string,
+  ) {}
+
+  get(circle: string): DraftView {
+    const kept = this.store.getItem(this.key(circle));
+    return kept ? (JSON.parse(kept) as DraftView) : NONE;
+  }
+
+  has(circle: string): boolean {
+    return this.store.getItem(this.key(circle)) !== null;
+  }
+
+  set(circle: string, draft: DraftView): void {
+    if (draft.text === '' && !draft.reply_to) this.store.removeItem(this.key(circle));
+    else this.store.setItem(this.key(circle), JSON.stringify(draft));
+  }
+
+  private key(circle: string): string {
+    return `circles.draft.${this.campus}.${circle}`;
+  }
+}

@@ -1,0 +1,79 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { isOlder, Stream, type StreamHandlers } from './stream';
+
+class FakeSource extends EventTarget {
+  readyState = 1;
+  close = vi.fn(() => (this.readyState = 2));
+  constructor(readonly url: string) {
+    super();
+  }
+  say(name: string, data: unknown, lastEventId = ''): void {
+    this.dispatchEvent(new MessageEvent(name, { data: JSON.stringify(data), lastEventId }));
+  }
+}
+
+describe('the stream', () => {
+  let opened: FakeSource[];
+  let on: { [name in keyof StreamHandlers]: ReturnType<typeof vi.fn<StreamHandlers[name]>> };
+  let stream: Stream;
+  const source = (i: number): FakeSource => opened[i] ?? expect.fail(`no stream ${i}`);
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    opened = [];
+    on = { hello: vi.fn(), change: vi.fn(), gap: vi.fn(), lost: vi.fn(), refused: vi.fn(() => Promise.resolve(true)) };
+    const open = (url: string): FakeSource => {
+      opened.push(new FakeSource(url));
+      return source(opened.length - 1);
+    };
+    stream = new Stream(open, on, () => 0.5);
+    stream.start('e.5');
+  });
+  afterEach(() => {
+    stream.stop();
+    vi.useRealTimers();
+  });
+
+  it('opens the next stream after bye, and closes the last one only after its hello', () => {
+    source(0).say('change', { pos: 6 }, 'e.6');
+    source(0).say('bye', { reason: 'lifetime', reconnect_ms: 100, closes_ms: 5_000 });
+    vi.advanceTimersByTime(100);
+    expect(source(1).url).toContain('last_event_id=e.6');
+    source(0).say('change', { pos: 7 }, 'e.7');
+    expect(source(0).close).not.toHaveBeenCalled();
+    source(1).say('hello', {}, 'e.6');
+    expect(source(0).close).toHaveBeenCalled();
+    expect(on.change).toHaveBeenCalledTimes(2);
+    expect(on.lost).not.toHaveBeenCalled();
+  });
+
+  it('goes on from the last cursor after a cut', () => {
+    source(0).say('ping', { now: 1 }, 'e.9');
+    source(0).readyState = 0;
+    source(0).dispatchEvent(new Event('error'));
+    expect(on.lost).toHaveBeenCalledWith('unreachable', expect.any(Number));
+    vi.advanceTimersByTime(500);
+    expect(source(1).url).toContain('e.9');
+  });
+
+  it('asks why when it was refused, and stops if there is no use', async () => {
+    on.refused.mockResolvedValue(false);
+    source(0).readyState = 2;
+    source(0).dispatchEvent(new Event('error'));
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(on.refused).toHaveBeenCalledOnce();
+    expect(opened).toHaveLength(1);
+  });
+
+  it('takes silence for a dead connection', () => {
+    vi.advanceTimersByTime(45_000);
+    expect(on.lost).toHaveBeenCalledWith('silent', expect.any(Number));
+    expect(opened).toHaveLength(2);
+  });
+
+  it('never moves its cursor back within a history', () => {
+    expect(isOlder('e.9', 'e.10')).toBe(true);
+    expect(isOlder('e.10', 'e.9')).toBe(false);
+    expect(isOlder('f.1', 'e.9')).toBe(false);
+  });
+});

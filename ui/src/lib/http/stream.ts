@@ -1,0 +1,140 @@
+/**
+ * The relay's stream, over the browser's own EventSource. The browser reconnects by itself after a cut; what it does not
+ * do is open the next stream before the last one ends (`bye`), notice silence, or go on after a status other than 200.
+ */
+import type { Bye } from '../../generated/Bye';
+import type { Change } from '../../generated/Change';
+
+/** Pings come every 15 s: three missed ones mean that the connection is dead. */
+const SILENCE_MS_MAX = 45_000;
+const BACKOFF_MS = [500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
+
+export type Source = EventTarget & Pick<EventSource, 'close' | 'readyState'>;
+
+export interface StreamHandlers {
+  hello(): void;
+  change(change: Change): void;
+  /** Changes were left out, or the history is another: the snapshot is to be taken anew, then `start` again. */
+  gap(): void;
+  lost(problem: 'unreachable' | 'silent', retryAt: number): void;
+  /** The stream was refused with a status: who knows why is `GET /v1/me`. Resolves true to go on trying. */
+  refused(): Promise<boolean>;
+}
+
+export class Stream {
+  private current: Source | null = null;
+  private next: Source | null = null;
+  private cursor = '';
+  private attempts = 0;
+  private watchdog: ReturnType<typeof setTimeout> | undefined;
+  private retry: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly open: (url: string) => Source,
+    private readonly on: StreamHandlers,
+    private readonly random: () => number = Math.random,
+  ) {}
+
+  start(cursor: string): void {
+    this.stop();
+    this.cursor = cursor;
+    this.current = this.connect();
+  }
+
+  stop(): void {
+    clearTimeout(this.watchdog);
+    clearTimeout(this.retry);
+    this.current?.close();
+    this.next?.close();
+    this.current = this.next = null;
+  }
+
+  /** At once, from where it stands. */
+  reconnect(): void {
+    this.attempts = 0;
+    this.start(this.cursor);
+  }
+
+  private connect(): Source {
+    const source = this.open(`/v1/stream?last_event_id=${encodeURIComponent(this.cursor)}`);
+    const heard = (event: MessageEvent<string>): void => {
+      // The cursor only grows (design 3.5): of two streams side by side, the later one may be behind.
+      if (event.lastEventId && !isOlder(event.lastEventId, this.cursor)) this.cursor = event.lastEventId;
+      this.watch();
+    };
+    const hear = <T>(name: string, act: (data: T) => void): void =>
+      source.addEventListener(name, ((event: MessageEvent<string>) => {
+        if (source !== this.current && source !== this.next) return;
+        heard(event);
+        act(JSON.parse(event.data) as T);
+      }) as EventListener);
+
+    hear('hello', () => {
+      this.attempts = 0;
+      if (source === this.next) {
+        this.current?.close();
+        this.current = source;
+        this.next = null;
+      }
+      this.on.hello();
+    });
+    hear<Change>('change', (change) => this.on.change(change));
+    hear('ping', () => {});
+    hear('gap', () => this.on.gap());
+    hear('reset', () => this.on.gap());
+    hear<Bye>('bye', (bye) => {
+      if (bye.reason === 'revoked' || this.next || source !== this.current) return;
+      this.retry = setTimeout(() => (this.next = this.connect()), bye.reconnect_ms);
+    });
+    source.addEventListener('error', () => this.failed(source));
+    this.watch();
+    return source;
+  }
+
+  private failed(source: Source): void {
+    if (source === this.next) {
+      this.next.close();
+      this.next = null;
+      return;
+    }
+    if (source !== this.current) return;
+    // The browser tries again by itself only after a cut; the wait here is ours, so that it can be told and jittered.
+    const refused = source.readyState === 2;
+    source.close();
+    const delay = this.delay();
+    this.on.lost('unreachable', Date.now() + delay);
+    clearTimeout(this.watchdog);
+    clearTimeout(this.retry);
+    this.retry = setTimeout(() => {
+      const again = (): void => void (this.current = this.connect());
+      if (!refused) again();
+      else void this.on.refused().then((goOn) => goOn && source === this.current && again());
+    }, delay);
+  }
+
+  private watch(): void {
+    clearTimeout(this.watchdog);
+    this.watchdog = setTimeout(() => {
+      const delay = this.delay();
+      this.on.lost('silent', Date.now() + delay);
+      this.start(this.cursor);
+    }, SILENCE_MS_MAX);
+  }
+
+  private delay(): number {
+    const base = BACKOFF_MS[Math.min(this.attempts++, BACKOFF_MS.length - 1)] ?? 30_000;
+    return base * (0.5 + this.random());
+  }
+}
+
+/** Whether a cursor lies behind another of the same history. */
+export function isOlder(cursor: string, than: string): boolean {
+  const [epoch, pos] = split(cursor);
+  const [otherEpoch, otherPos] = split(than);
+  return epoch === otherEpoch && pos < otherPos;
+}
+
+function split(cursor: string): [string, number] {
+  const dot = cursor.lastIndexOf('.');
+  return [cursor.slice(0, dot), Number(cursor.slice(dot + 1))];
+}

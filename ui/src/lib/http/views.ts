@@ -1,0 +1,128 @@
+/** From the relay's entities to what is shown. Pure. */
+import type { CircleState } from '../../generated/CircleState';
+import type { CircleView } from '../../generated/CircleView';
+import type { Message } from '../../generated/Message';
+import type { MessageView } from '../../generated/MessageView';
+import type { Person } from '../../generated/Person';
+import type { PersonView } from '../../generated/PersonView';
+import type { Reaction } from '../../generated/Reaction';
+import type { ReactionView } from '../../generated/ReactionView';
+import type { ReplyView } from '../../generated/ReplyView';
+import type { Entry } from './outbox';
+import type { CircleLog } from './timeline';
+
+const SHORT_CHARS = 140;
+/** A message that was written this much earlier says so. */
+const WRITTEN_MS = 60_000;
+const NAMES_MAX = 10;
+
+const short = (text: string): string => [...text].slice(0, SHORT_CHARS).join('');
+
+export interface Known {
+  me: Person;
+  people: Map<string, Person>;
+}
+
+export function personView(person: Person): PersonView {
+  return { id: person.id, name: person.name, hue: person.hue, role: person.role };
+}
+
+function author(known: Known, id: string): PersonView {
+  const person = known.people.get(id);
+  return person ? personView(person) : { id, name: 'Someone', hue: 0, role: 'member' };
+}
+
+export function circleView(state: CircleState, known: Known, waiting: Entry[], draft: boolean): CircleView {
+  const { circle, membership, last } = state;
+  const joined = membership?.state === 'joined';
+  return {
+    id: circle.id,
+    name: circle.name,
+    topic: circle.topic,
+    access: circle.access,
+    joined,
+    role: joined ? membership.role : null,
+    members: state.members,
+    head_seq: state.head_seq,
+    read_seq: state.read_seq,
+    unread: state.unread,
+    last: last && {
+      author: state.last_author?.name ?? author(known, last.author_id).name,
+      mine: last.author_id === known.me.id,
+      text: short(last.text),
+      deleted: last.deleted_at !== null,
+      at: last.created_at,
+    },
+    missing: 0,
+    unsent: waiting.filter((entry) => entry.work.op === 'post' && entry.state !== 'failed').length,
+    failed: waiting.filter((entry) => entry.state === 'failed').length,
+    draft,
+  };
+}
+
+export function messageView(message: Message, log: CircleLog, known: Known, waiting: Entry[]): MessageView {
+  const edit = waiting.findLast((entry) => entry.work.op === 'edit');
+  const removed = waiting.some((entry) => entry.work.op === 'delete') || message.deleted_at !== null;
+  const pending = waiting.find((entry) => entry.state === 'failed') ?? waiting.find((e) => e.work.op !== 'react');
+  const early = message.written_at !== null && message.created_at - message.written_at > WRITTEN_MS;
+  return {
+    id: message.id,
+    seq: message.seq,
+    author: author(known, message.author_id),
+    mine: message.author_id === known.me.id,
+    text: removed ? '' : edit?.work.op === 'edit' ? edit.work.text : message.text,
+    reply: message.reply_to ? replyView(message.reply_to, log, known) : null,
+    reactions: removed ? [] : reactionViews(log.reactionsOf(message.id), known),
+    at: message.created_at,
+    written_at: early ? message.written_at : null,
+    edited: message.edited_at !== null,
+    deleted: removed,
+    delivery: pending ? delivery(pending) : { state: 'sent' },
+  };
+}
+
+export function unsentView(entry: Entry, log: CircleLog, known: Known): MessageView {
+  const work = entry.work.op === 'post' ? entry.work : { text: '', reply_to: null };
+  return {
+    id: entry.message,
+    seq: null,
+    author: personView(known.me),
+    mine: true,
+    text: work.text,
+    reply: work.reply_to ? replyView(work.reply_to, log, known) : null,
+    reactions: [],
+    at: entry.written_at,
+    written_at: null,
+    edited: false,
+    deleted: false,
+    delivery: delivery(entry),
+  };
+}
+
+function delivery(entry: Entry): MessageView['delivery'] {
+  return entry.state === 'failed' ? { state: 'failed', reason: entry.reason ?? '' } : { state: entry.state };
+}
+
+function replyView(id: string, log: CircleLog, known: Known): ReplyView {
+  const message = log.get(id);
+  if (!message) return { id, seq: null, author: null, text: null };
+  return {
+    id,
+    seq: message.seq,
+    author: author(known, message.author_id).name,
+    text: message.deleted_at === null ? short(message.text) : null,
+  };
+}
+
+function reactionViews(reactions: Reaction[], known: Known): ReactionView[] {
+  const byEmoji = new Map<string, Reaction[]>();
+  for (const reaction of [...reactions].sort((a, b) => a.version - b.version)) {
+    byEmoji.set(reaction.emoji, [...(byEmoji.get(reaction.emoji) ?? []), reaction]);
+  }
+  return [...byEmoji].map(([emoji, all]) => ({
+    emoji,
+    count: all.length,
+    mine: all.some((reaction) => reaction.person_id === known.me.id),
+    names: all.slice(0, NAMES_MAX).map((reaction) => author(known, reaction.person_id).name),
+  }));
+}

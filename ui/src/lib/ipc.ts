@@ -1,0 +1,52 @@
+/** Asks the desktop shell, which answers from the cache. Thin: one command for each intent. */
+import { invoke } from '@tauri-apps/api/core';
+import { listen } from '@tauri-apps/api/event';
+import type { Update } from '../generated/Update';
+import type { Circles } from './circles';
+
+function ask<T>(command: string, args: Record<string, unknown> = {}): Promise<T> {
+  return invoke<T>(`plugin:circles|${command}`, args);
+}
+
+export function ipcCircles(): Circles {
+  return {
+    can: { host: true, severalCampuses: true },
+    subscribe(listener) {
+      const stop = listen<Update>('circles://update', (event) => listener(event.payload));
+      return () => void stop.then((unlisten) => unlisten());
+    },
+    campuses: () => ask('campuses'),
+    previewInvite: (link) => ask('preview_invite', { link }),
+    join: (link, name) => ask('join', { link, name }),
+    host: (campus_name, name) => ask('host', { campus_name, name }),
+    demo: (name) => ask('demo', { name }),
+    hosts: () => ask('hosts'),
+    leaveCampus: (campus) => ask('leave_campus', { campus }),
+    reconnect: (campus) => ask('reconnect', { campus }),
+    status: () => ask('status'),
+    editProfile: (campus, name, hue) => ask('edit_profile', { campus, name, hue }),
+    devices: (campus) => ask('devices', { campus }),
+    revokeDevice: (campus, device) => ask('revoke_device', { campus, device }),
+    createInvite: (campus, circle, device) => ask('create_invite', { campus, circle, device }),
+    circles: (campus) => ask('circles', { campus }),
+    createCircle: (campus, name, topic, access) => ask('create_circle', { campus, name, topic, access }),
+    editCircle: (campus, circle, name, topic) => ask('edit_circle', { campus, circle, name, topic }),
+    joinCircle: (campus, circle) => ask('join_circle', { campus, circle }),
+    leaveCircle: (campus, circle) => ask('leave_circle', { campus, circle }),
+    people: (campus, circle, query) => ask('people', { campus, circle, query }),
+    addMember: (campus, circle, person) => ask('add_member', { campus, circle, person }),
+    removeMember: (campus, circle, person) => ask('remove_member', { campus, circle, person }),
+    focus: (campus, circle) => ask('focus', { campus, circle }),
+    timeline: (campus, circle, anchor, limit) => ask('timeline', { campus, circle, anchor, limit }),
+    fill: (campus, circle, from, to) => ask('fill', { campus, circle, from, to }),
+    send: (campus, circle, text, reply_to) => ask('send', { campus, circle, text, reply_to }),
+    edit: (campus, circle, message, text) => ask('edit', { campus, circle, message, text }),
+    delete: (campus, circle, message) => ask('delete', { campus, circle, message }),
+    react: (campus, circle, message, emoji, on) => ask('react', { campus, circle, message, emoji, on }),
+    retry: (campus, circle, message) => ask('retry', { campus, circle, message }),
+    discard: (campus, circle, message) => ask('discard', { campus, circle, message }),
+    markRead: (campus, circle, seq) => ask('mark_read', { campus, circle, seq }),
+    draft: (campus, circle) => ask('draft', { campus, circle }),
+    setDraft: (campus, circle, draft) => ask('set_draft', { campus, circle, draft }),
+  };
+}

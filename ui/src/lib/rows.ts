@@ -1,0 +1,81 @@
+/**
+ * From a window of a timeline to the rows that are shown (design 3.4): dense `seq` makes what is missing visible by
+ * arithmetic. Pure.
+ */
+import type { MessageView } from '../generated/MessageView';
+import { dayOf } from './time';
+
+/** A later message of the same author within this time needs no second header. */
+const GROUP_MS = 5 * 60_000;
+
+export type Row =
+  | { kind: 'day'; key: string; at: number }
+  | { kind: 'unread'; key: string }
+  | { kind: 'gap'; key: string; from: number; to: number }
+  | { kind: 'message'; key: string; message: MessageView; first: boolean };
+
+export interface Window {
+  from: number;
+  to: number;
+  /** Ascending by `seq`, within `from..=to`. */
+  messages: MessageView[];
+  unsent: MessageView[];
+  /** The unread divider goes after this number; none: no divider. */
+  divider: number | null;
+}
+
+export function rowsOf(window: Window): Row[] {
+  const rows: Row[] = [];
+  let before: MessageView | null = null;
+  let divided = window.divider === null;
+  let next = window.from;
+
+  const divide = (seq: number): void => {
+    if (divided || window.divider === null || seq <= window.divider) return;
+    divided = true;
+    // A window that begins long after the divider: what divides lies above it.
+    if (window.from > window.divider + 1) return;
+    rows.push({ kind: 'unread', key: 'unread' });
+    before = null;
+  };
+  const gap = (from: number, to: number): void => {
+    if (from > to) return;
+    divide(from);
+    rows.push({ kind: 'gap', key: `gap-${to}`, from, to });
+    before = null;
+  };
+  const show = (message: MessageView): void => {
+    if (!before || dayOf(before.at) !== dayOf(message.at)) {
+      const lastDay = rows.findLast((row) => row.kind === 'day' || row.kind === 'message');
+      const shown = lastDay?.kind === 'day' ? lastDay.at : lastDay?.kind === 'message' ? lastDay.message.at : null;
+      if (shown === null || dayOf(shown) !== dayOf(message.at)) {
+        rows.push({ kind: 'day', key: `day-${message.seq ?? message.id}`, at: message.at });
+        before = null;
+      }
+    }
+    rows.push({ kind: 'message', key: message.id, message, first: !joins(before, message) });
+    before = message;
+  };
+
+  for (const message of window.messages) {
+    const seq = message.seq ?? 0;
+    if (seq < next || seq > window.to) continue;
+    gap(next, seq - 1);
+    divide(seq);
+    show(message);
+    next = seq + 1;
+  }
+  gap(next, window.to);
+  for (const message of window.unsent) show(message);
+  return rows;
+}
+
+/** Whether a message goes under the header of the one before it. */
+export function joins(before: MessageView | null, message: MessageView): boolean {
+  return (
+    before !== null &&
+    before.author.id === message.author.id &&
+    !message.reply &&
+    Math.abs(message.at - before.at) <= GROUP_MS
+  );
+}

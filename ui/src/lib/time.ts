@@ -1,0 +1,34 @@
+/** Dates and times in the reader's own language and zone. */
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hour12: false });
+const weekday = new Intl.DateTimeFormat(undefined, { weekday: 'long' });
+const dayThisYear = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
+const dayLong = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric' });
+const short = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+const shortYear = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', year: '2-digit' });
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
+const whole = new Intl.NumberFormat();
+
+export const clockTime = (at: number): string => clock.format(at);
+export const fullTime = (at: number): string => full.format(at);
+export const count = (n: number): string => whole.format(n);
+
+/** Counts local days: the same for all moments of one day. */
+export function dayOf(at: number): number {
+  const date = new Date(at);
+  return Math.floor(Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) / 86_400_000);
+}
+
+export function dayName(at: number, now: number): string {
+  const days = dayOf(now) - dayOf(at);
+  if (days === 0) return 'Today';
+  if (days === 1) return 'Yesterday';
+  return new Date(at).getFullYear() === new Date(now).getFullYear() ? dayThisYear.format(at) : dayLong.format(at);
+}
+
+/** As short as the list of circles needs it. */
+export function shortTime(at: number, now: number): string {
+  const days = dayOf(now) - dayOf(at);
+  if (days <= 0) return clock.format(at);
+  if (days < 7) return weekday.format(at).slice(0, 3);
+  return new Date(at).getFullYear() === new Date(now).getFullYear() ? short.format(at) : shortYear.format(at);
+}

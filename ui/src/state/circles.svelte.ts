@@ -1,0 +1,60 @@
+import type { CircleView } from '../generated/CircleView';
+import { api } from '../lib/api';
+import { places } from '../lib/places';
+
+/** The circles of the campus that is shown, and which one is open. */
+class Circles {
+  list = $state.raw<CircleView[]>([]);
+  campusId = $state<string | null>(null);
+  currentId = $state<string | null>(null);
+  loaded = $state(false);
+
+  joined = $derived(this.list.filter((circle) => circle.joined).sort(byRecency));
+  open = $derived(this.list.filter((circle) => !circle.joined).sort((a, b) => a.name.localeCompare(b.name)));
+  unsent = $derived(this.list.reduce((sum, circle) => sum + circle.unsent, 0));
+  unread = $derived(this.joined.reduce((sum, circle) => sum + circle.unread, 0));
+
+  get current(): CircleView | null {
+    return this.list.find((circle) => circle.id === this.currentId) ?? null;
+  }
+
+  async load(campus: string): Promise<void> {
+    const list = await api().circles(campus);
+    if (this.campusId !== campus) this.currentId = null;
+    this.campusId = campus;
+    this.list = list;
+    this.loaded = true;
+    // A circle that one left or was removed from closes; nothing of it stays on screen.
+    if (this.current && !this.current.joined) this.currentId = null;
+    if (!this.currentId) {
+      const last = places.circle(campus);
+      this.currentId = (this.joined.find((circle) => circle.id === last) ?? this.joined[0])?.id ?? null;
+    }
+  }
+
+  apply(campus: string, changed: CircleView[]): void {
+    if (campus !== this.campusId) return;
+    const now = new Map(this.list.map((circle) => [circle.id, circle]));
+    for (const circle of changed) now.set(circle.id, circle);
+    this.list = [...now.values()];
+    if (this.current && !this.current.joined) this.currentId = this.joined[0]?.id ?? null;
+  }
+
+  select(id: string): void {
+    this.currentId = id;
+    if (this.campusId) places.rememberCircle(this.campusId, id);
+  }
+
+  /** Goes to the circle above or below the current one in the list. */
+  step(by: 1 | -1): void {
+    const at = this.joined.findIndex((circle) => circle.id === this.currentId);
+    const next = this.joined[(at + by + this.joined.length) % this.joined.length];
+    if (next) this.select(next.id);
+  }
+}
+
+function byRecency(a: CircleView, b: CircleView): number {
+  return (b.last?.at ?? 0) - (a.last?.at ?? 0) || a.name.localeCompare(b.name);
+}
+
+export const circles = new Circles();

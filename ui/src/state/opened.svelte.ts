@@ -1,0 +1,59 @@
+import { api } from '../lib/api';
+import { words } from '../lib/failure';
+import { Composer } from './composer.svelte';
+import { Timeline } from './timeline.svelte';
+import { view } from './view.svelte';
+
+const READ_AFTER_MS = 400;
+
+/** The circle that is looked at: its timeline and its composer. */
+class Opened {
+  timeline = $state.raw<Timeline | null>(null);
+  composer = $state.raw<Composer | null>(null);
+
+  private readTimer: ReturnType<typeof setTimeout> | undefined;
+  private readTo = 0;
+
+  shows(campus: string, circle: string | null): boolean {
+    return this.timeline?.campus === campus && (circle === null || this.timeline.circle === circle);
+  }
+
+  async open(campus: string | null, circle: string | null): Promise<void> {
+    if (campus && this.shows(campus, circle) && circle) return;
+    clearTimeout(this.readTimer);
+    this.readTo = 0;
+    void this.composer?.flush();
+    if (!campus || !circle) {
+      this.timeline = this.composer = null;
+      return;
+    }
+    const timeline = new Timeline(campus, circle);
+    const composer = new Composer(campus, circle);
+    this.timeline = timeline;
+    this.composer = composer;
+    await timeline.open();
+    try {
+      await composer.load((id) => [...timeline.messages, ...timeline.unsent].find((m) => m.id === id) ?? null);
+      await api().focus(campus, circle);
+    } catch (error) {
+      view.say(words(error));
+    }
+  }
+
+  /** A message was on the screen of a window with the focus. */
+  seen(seq: number): void {
+    const timeline = this.timeline;
+    if (!timeline || seq <= Math.max(timeline.read, this.readTo)) return;
+    this.readTo = seq;
+    clearTimeout(this.readTimer);
+    this.readTimer = setTimeout(() => {
+      api()
+        .markRead(timeline.campus, timeline.circle, this.readTo)
+        .then(() => (timeline.read = Math.max(timeline.read, seq)))
+        // Offline: it is marked when it is next seen. The client keeps markers in its outbox anyway.
+        .catch(() => (this.readTo = timeline.read));
+    }, READ_AFTER_MS);
+  }
+}
+
+export const opened = new Opened();

@@ -1,0 +1,166 @@
+import type { Anchor } from '../generated/Anchor';
+import type { MessageView } from '../generated/MessageView';
+import type { TimelineView } from '../generated/TimelineView';
+import { api } from '../lib/api';
+import { rowsOf } from '../lib/rows';
+
+const PAGE = 100;
+/** Taken anew in pages of this many numbers, the most that the contract gives. */
+const PAGE_MAX = 200;
+/** A longer window is cut back to its last pages when it is taken anew. */
+const WINDOW_MAX = 2_000;
+
+/** The stretch of one circle's timeline that is loaded. */
+export class Timeline {
+  from = $state(1);
+  to = $state(0);
+  head = $state(0);
+  read = $state(0);
+  /** Where the unread divider stands: fixed for as long as the circle is looked at. */
+  divider = $state<number | null>(null);
+  messages = $state.raw<MessageView[]>([]);
+  unsent = $state.raw<MessageView[]>([]);
+  loaded = $state(false);
+  /** The last change put rows before the first one: the list must keep its place. */
+  prepended = $state(false);
+  problem = $state<unknown>(null);
+
+  rows = $derived(
+    rowsOf({ from: this.from, to: this.to, messages: this.messages, unsent: this.unsent, divider: this.divider }),
+  );
+  atEnd = $derived(this.to >= this.head);
+  atStart = $derived(this.from <= 1);
+
+  private busy: Promise<void> | null = null;
+  private filling = new Set<string>();
+
+  constructor(
+    readonly campus: string,
+    readonly circle: string,
+  ) {}
+
+  async open(anchor: Anchor = { at: 'unread' }): Promise<void> {
+    await this.alone(async () => {
+      const view = await api().timeline(this.campus, this.circle, anchor, PAGE);
+      this.prepended = false;
+      this.take(view);
+      if (!this.loaded) this.divider = view.read_seq < view.head_seq ? view.read_seq : null;
+      this.loaded = true;
+    });
+  }
+
+  /** More of the past. Not beyond a gap at the top: that is filled first. */
+  async before(): Promise<void> {
+    if (this.atStart || this.busy || this.rows[0]?.kind === 'gap') return;
+    await this.alone(async () => {
+      const view = await api().timeline(this.campus, this.circle, { at: 'before', seq: this.from }, PAGE);
+      if (view.from > view.to || view.from >= this.from) return;
+      this.prepended = true;
+      this.from = view.from;
+      this.messages = merge(this.messages, view.messages);
+    });
+  }
+
+  async after(): Promise<void> {
+    if (this.atEnd || this.busy) return;
+    await this.alone(async () => {
+      const view = await api().timeline(this.campus, this.circle, { at: 'after', seq: this.to }, PAGE);
+      this.prepended = false;
+      this.head = Math.max(this.head, view.head_seq);
+      if (view.from > view.to) return;
+      this.to = Math.max(this.to, view.to);
+      this.messages = merge(this.messages, view.messages);
+    });
+  }
+
+  /** Takes what is loaded anew: a page was filled in, or people were renamed. */
+  async refresh(): Promise<void> {
+    while (this.busy) await this.busy;
+    if (!this.loaded || this.to < this.from) return this.open({ at: 'latest' });
+    await this.alone(async () => {
+      const first = Math.max(this.from, this.to - WINDOW_MAX + 1);
+      let messages: MessageView[] = [];
+      let view: TimelineView | null = null;
+      for (let after = first - 1; after < this.to; after += PAGE_MAX) {
+        view = await api().timeline(this.campus, this.circle, { at: 'after', seq: after }, PAGE_MAX);
+        messages = merge(messages, view.messages);
+      }
+      if (!view) return;
+      this.prepended = true;
+      const ended = this.atEnd;
+      this.from = first;
+      if (ended) this.to = Math.max(this.to, Math.min(view.to, view.head_seq));
+      this.messages = messages;
+      this.unsent = view.unsent;
+      this.head = view.head_seq;
+      this.read = view.read_seq;
+    });
+  }
+
+  /** Messages came or changed. */
+  apply(changed: MessageView[], discarded: string[]): void {
+    const ended = this.atEnd;
+    const landed = changed.filter((message) => message.seq !== null);
+    const ids = new Set([...landed.map((message) => message.id), ...discarded]);
+    const waiting = new Map(this.unsent.filter((m) => !ids.has(m.id)).map((m) => [m.id, m]));
+    const held = new Set(this.messages.map((message) => message.id));
+    for (const message of changed) {
+      if (message.seq === null && !held.has(message.id)) waiting.set(message.id, message);
+    }
+    this.prepended = false;
+    this.unsent = [...waiting.values()];
+    for (const message of landed) this.head = Math.max(this.head, message.seq ?? 0);
+    if (ended) this.to = this.head;
+    this.messages = merge(
+      this.messages,
+      landed.filter((m) => (m.seq ?? 0) >= this.from && (m.seq ?? 0) <= this.to),
+    );
+  }
+
+  /** A gap is seen: fetch what is nearest to its end. The updates tell when it is there. */
+  async fill(from: number, to: number): Promise<void> {
+    const key = `${from}-${to}`;
+    if (this.filling.has(key)) return;
+    this.filling.add(key);
+    try {
+      await api().fill(this.campus, this.circle, from, to);
+      this.problem = null;
+    } catch (error) {
+      this.problem = error;
+    } finally {
+      this.filling.delete(key);
+    }
+  }
+
+  holds(seq: number): boolean {
+    return seq >= this.from && seq <= this.to;
+  }
+
+  private take(view: TimelineView): void {
+    this.from = view.from;
+    this.to = view.to;
+    this.head = view.head_seq;
+    this.read = view.read_seq;
+    this.messages = view.messages;
+    this.unsent = view.unsent;
+  }
+
+  private async alone(work: () => Promise<void>): Promise<void> {
+    while (this.busy) await this.busy;
+    const done = work().then(
+      () => void (this.problem = null),
+      (error: unknown) => void (this.problem = error),
+    );
+    this.busy = done;
+    await done;
+    this.busy = null;
+  }
+}
+
+/** Newer views of the same message replace older ones; ascending by `seq`. */
+export function merge(held: MessageView[], came: MessageView[]): MessageView[] {
+  if (came.length === 0) return held;
+  const bySeq = new Map(held.map((message) => [message.seq, message]));
+  for (const message of came) bySeq.set(message.seq, message);
+  return [...bySeq.values()].sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0));
+}

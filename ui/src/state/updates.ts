@@ -1,0 +1,37 @@
+/** Brings every update to the state that it is about. */
+import type { Update } from '../generated/Update';
+import { campuses } from './campuses.svelte';
+import { circles } from './circles.svelte';
+import { opened } from './opened.svelte';
+import { view } from './view.svelte';
+import { words } from '../lib/failure';
+
+const complain = (error: unknown): void => view.say(words(error));
+
+export function applyUpdate(update: Update): void {
+  switch (update.update) {
+    case 'campuses':
+      campuses.load().catch(complain);
+      break;
+    case 'campus':
+      campuses.apply(update.campus);
+      break;
+    case 'circles':
+      circles.apply(update.campus_id, update.circles);
+      break;
+    case 'messages':
+      if (opened.shows(update.campus_id, update.circle_id)) {
+        opened.timeline?.apply(update.messages, update.discarded);
+      }
+      break;
+    case 'timeline':
+      if (opened.shows(update.campus_id, update.circle_id)) opened.timeline?.refresh().catch(complain);
+      if (update.circle_id === null && update.campus_id === circles.campusId) {
+        circles.load(update.campus_id).catch(complain);
+      }
+      break;
+    case 'notice':
+      // The desktop shell shows it.
+      break;
+  }
+}

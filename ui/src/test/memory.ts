@@ -1,0 +1,198 @@
+/** A campus in memory, for tests and screenshots: deterministic, and told what to do by its methods. */
+import type { CampusView } from '../generated/CampusView';
+import type { CircleView } from '../generated/CircleView';
+import type { DraftView } from '../generated/DraftView';
+import type { MessageView } from '../generated/MessageView';
+import type { PersonView } from '../generated/PersonView';
+import type { Update } from '../generated/Update';
+import type { Circles } from '../lib/circles';
+import { failure } from '../lib/failure';
+import { windowOf } from '../lib/http/timeline';
+import chat from './chat.json';
+
+const DAY_MS = 86_400_000;
+const ME: PersonView = { id: 'me', name: 'Mira Okafor', hue: 172, role: 'owner' };
+
+export class Memory implements Circles {
+  readonly can = { host: true, severalCampuses: true };
+  campus: CampusView | null = {
+    id: 'campus',
+    name: 'Nordhaus',
+    relay: 'http://127.0.0.1:7420',
+    me: ME,
+    connection: { state: 'online', missing: 0 },
+    hosted: true,
+    token_place: 'keyring',
+  };
+  circle: CircleView;
+  held: MessageView[];
+  waiting: MessageView[] = [];
+  filled: [number, number][] = [];
+  private others: CircleView[];
+  private drafts = new Map<string, DraftView>();
+  private listeners = new Set<(update: Update) => void>();
+  private ids = 0;
+
+  constructor(now: number = Date.UTC(2026, 10, 24, 15, 0)) {
+    const lines = chat.messages;
+    const shift = now - 40 * 60_000 - Date.parse(lines.at(-1)?.at ?? '');
+    const days = Math.floor(shift / DAY_MS) * DAY_MS;
+    this.held = lines.map((line, i) => this.message(i + 1, line.from, line.text, Date.parse(line.at) + days));
+    lines.forEach((line, i) => {
+      const to = line.reply_to ? this.held[line.reply_to - 1] : undefined;
+      const message = this.held[i];
+      if (to && message && i % 4 === 0)
+        message.reply = { id: to.id, seq: to.seq, author: to.author.name, text: to.text };
+    });
+    const react = (seq: number, emoji: string, names: string[], mine = false): void => {
+      this.held[seq - 1]?.reactions.push({ emoji, count: names.length, mine, names });
+    };
+    react(76, '👍', ['ball', ME.name], true);
+    react(76, '🦀', ['talchas', 'Jesin', 'ball']);
+    react(72, '😂', ['ball']);
+    this.circle = this.circleView('rust', 'Getting along with the borrow checker', 80, 74);
+    this.others = [
+      { ...this.circleView('General', 'Everything that concerns everyone', 412, 412), id: 'general' },
+      { ...this.circleView('kitchen rota', '', 96, 95), id: 'kitchen', access: 'private', draft: true },
+      { ...this.circleView('algorithms-ws26', 'Problem sheets, every Tuesday', 1204, 1180), id: 'algo', unread: 24 },
+      { ...this.circleView('bike workshop', 'Open on Thursdays from 18:00', 33, 33), id: 'bike' },
+      { ...this.circleView('film club', 'One film a week', 8, 8), id: 'film', joined: false, role: null, last: null },
+    ];
+    const says = [
+      'Aylin|The hall is booked for Friday.',
+      'Jonas|who took the big pan??',
+      'Tutor Lehmann|Sheet 5 is online, due next Tuesday.',
+      'Sam|new chain fits, thanks!',
+    ];
+    says.forEach((line, i) => {
+      const [author = '', text = ''] = line.split('|');
+      const other = this.others[i];
+      if (other) other.last = { author, mine: false, text, deleted: false, at: now - (i + 2) * 7 * 3_600_000 };
+    });
+  }
+
+  message(seq: number | null, from: string, text: string, at: number): MessageView {
+    const mine = from === ME.name;
+    const hue = [...from].reduce((sum, sign) => (sum * 31 + sign.charCodeAt(0)) % 360, 7);
+    const author: PersonView = mine ? ME : { id: from, name: from, hue, role: 'member' };
+    const id = `message-${++this.ids}`;
+    return {
+      id, seq, author, mine, text, at, reply: null, reactions: [], written_at: null, edited: false, deleted: false,
+      delivery: { state: seq === null ? 'queued' : 'sent' },
+    }; // prettier-ignore
+  }
+
+  /** Somebody wrote. */
+  arrive(from: string, text: string): MessageView {
+    const message = this.message(this.circle.head_seq + 1, from, text, (this.held.at(-1)?.at ?? 0) + 1_000);
+    this.held.push(message);
+    this.circle = { ...this.circle, head_seq: this.circle.head_seq + 1, unread: this.circle.unread + 1 };
+    this.tell([message]);
+    return message;
+  }
+
+  tell(messages: MessageView[], discarded: string[] = []): void {
+    this.emit({ update: 'messages', campus_id: 'campus', circle_id: this.circle.id, messages, discarded });
+    this.emit({ update: 'circles', campus_id: 'campus', circles: [this.circle] });
+  }
+
+  emit(update: Update): void {
+    for (const listener of this.listeners) listener(update);
+  }
+
+  subscribe(listener: (update: Update) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  campuses = async () => (this.campus ? [this.campus] : []);
+  previewInvite = async (link: string) => {
+    if (link.includes('expired')) throw failure('invite_expired', 'expired');
+    return {
+      campus_name: 'Nordhaus',
+      circle_name: 'rust',
+      invited_by: 'Aylin',
+      relay: 'https://relay.example',
+      person_name: null,
+    };
+  };
+  join = async () => this.need();
+  host = async () => this.need();
+  demo = async () => this.need();
+  hosts = async () => [{ campus_id: 'campus', address: '127.0.0.1:7420' }];
+  leaveCampus = async () => void (this.campus = null);
+  reconnect = async () => undefined;
+  status = async () => [];
+  editProfile = async () => undefined;
+  devices = async () => [
+    { id: 'd1', name: 'Laptop', created_at: 0, last_seen_at: 0, this: true },
+    { id: 'd2', name: 'Firefox on Linux', created_at: 0, last_seen_at: Date.UTC(2026, 10, 22), this: false },
+  ];
+  revokeDevice = async () => undefined;
+  createInvite = async () => ({
+    id: 'i',
+    link: 'https://relay.example/join#kX93hQ',
+    expires_at: Date.UTC(2026, 11, 1),
+    max_uses: 100,
+  });
+  circles = async () => [this.circle, ...this.others];
+  createCircle = async (_: string, name: string, topic: string) => ({
+    ...this.circleView(name, topic, 0, 0),
+    last: null,
+  });
+  editCircle = async () => undefined;
+  joinCircle = async () => undefined;
+  leaveCircle = async () => undefined;
+  people = async (_: string, __: string | null, query: string) =>
+    [ME, ...new Map(this.held.map((m) => [m.author.id, m.author])).values()].filter((p) => p.name.includes(query));
+  addMember = async () => undefined;
+  removeMember = async () => undefined;
+  focus = async () => undefined;
+  timeline = async (_: string, circle: string, anchor: Parameters<Circles['timeline']>[2], limit: number) => {
+    if (circle !== this.circle.id) return { from: 1, to: 0, head_seq: 0, read_seq: 0, messages: [], unsent: [] };
+    const { head_seq, read_seq } = this.circle;
+    const { from, to } = windowOf(anchor, limit, head_seq, read_seq);
+    const messages = this.held.filter((m) => (m.seq ?? 0) >= from && (m.seq ?? 0) <= to);
+    return { from, to, head_seq, read_seq, messages, unsent: this.waiting };
+  };
+  fill = async (_: string, __: string, from: number, to: number) => void this.filled.push([from, to]);
+  send = async (_: string, __: string, text: string, reply_to: string | null) => {
+    const message = this.message(null, ME.name, text, Date.UTC(2026, 10, 24, 15, this.ids % 60));
+    const to = this.held.find((m) => m.id === reply_to);
+    if (to) message.reply = { id: to.id, seq: to.seq, author: to.author.name, text: to.text };
+    this.waiting.push(message);
+    return message;
+  };
+  edit = async (_: string, __: string, message: string, text: string) => this.change(message, { text, edited: true });
+  delete = async (_: string, __: string, message: string) => this.change(message, { text: '', deleted: true });
+  react = async () => undefined;
+  retry = async (_: string, __: string, message: string) => this.change(message, { delivery: { state: 'queued' } });
+  discard = async (_: string, __: string, message: string) => {
+    this.waiting = this.waiting.filter((m) => m.id !== message);
+    this.tell([], [message]);
+  };
+  markRead = async () => undefined;
+  draft = async (_: string, circle: string) => this.drafts.get(circle) ?? { text: '', reply_to: null, editing: null };
+  setDraft = async (_: string, circle: string, draft: DraftView) => void this.drafts.set(circle, draft);
+
+  private change(id: string, now: Partial<MessageView>): void {
+    const update = (m: MessageView): MessageView => (m.id === id ? { ...m, ...now } : m);
+    this.held = this.held.map(update);
+    this.waiting = this.waiting.map(update);
+    this.tell([...this.held, ...this.waiting].filter((m) => m.id === id));
+  }
+
+  private need(): CampusView {
+    if (!this.campus) throw failure('offline', 'no campus');
+    return this.campus;
+  }
+
+  private circleView(name: string, topic: string, head_seq: number, read_seq: number): CircleView {
+    const last = this.held.at(-1);
+    return {
+      id: name, name, topic, access: 'open', joined: true, role: 'owner', members: 253, head_seq, read_seq,
+      unread: head_seq - read_seq, missing: 0, unsent: 0, failed: 0, draft: false,
+      last: last ? { author: last.author.name, mine: false, text: last.text, deleted: false, at: last.at } : null,
+    }; // prettier-ignore
+  }
+}
