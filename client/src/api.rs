@@ -1,0 +1,157 @@
+//! The relay's HTTP API, as the client uses it. All of the client's network traffic goes through here.
+
+use std::time::Duration;
+
+use circles_protocol::{Problem, api::Joined, limits::BODY_BYTES_MAX};
+use futures::StreamExt;
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header, redirect};
+use serde::{Serialize, de::DeserializeOwned};
+use url::Url;
+
+use crate::{
+    error::ClientError,
+    limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, REQUEST_TIMEOUT},
+};
+
+/// One relay, and the token of a device of it.
+#[derive(Clone, Debug)]
+pub struct Api {
+    http: reqwest::Client,
+    relay: Url,
+    token: Option<String>,
+}
+
+impl Api {
+    /// A relay, asked without a token until [`Api::with_token`].
+    pub fn new(relay: Url) -> Result<Self, ClientError> {
+        // Whichever part of the program was first has installed the same provider.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            // A redirect is a captive portal, and would get the token.
+            .redirect(redirect::Policy::none())
+            .tcp_keepalive(Duration::from_secs(15))
+            .user_agent(concat!("circles/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| ClientError::Offline(error.to_string()))?;
+        Ok(Self { http, relay, token: None })
+    }
+
+    /// The same relay, asked in the name of a device.
+    #[must_use]
+    pub fn with_token(&self, token: String) -> Self {
+        Self { token: Some(token), ..self.clone() }
+    }
+
+    /// The address of a route, for example `v1/me`.
+    pub fn url(&self, path: &str) -> Url {
+        self.relay.join(path).expect("routes are plain paths")
+    }
+
+    /// A request for the stream, not yet sent, and without a time limit.
+    pub fn stream(&self) -> RequestBuilder {
+        self.request(Method::GET, "v1/stream")
+    }
+
+    /// Asks for something.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    /// Sends something.
+    pub async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::Invalid(error.to_string()))?;
+        if body.len() > BODY_BYTES_MAX {
+            return Err(ClientError::Invalid(format!("message is too large: {} bytes", body.len())));
+        }
+        answer(self.request(method, path).header(header::CONTENT_TYPE, "application/json").body(body)).await
+    }
+
+    /// Sends something without a body, for an answer.
+    pub async fn call<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {
+        answer(self.request(method, path)).await
+    }
+
+    /// Deletes something; the answer does not matter.
+    pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        refused(self.request(Method::DELETE, path).timeout(REQUEST_TIMEOUT).send().await.map_err(offline)?)
+            .await
+            .map(drop)
+    }
+
+    /// Uses an invite.
+    pub async fn join(&self, join: &circles_protocol::api::Join) -> Result<Joined, ClientError> {
+        self.send(Method::POST, "v1/join", join).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, self.url(path));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+}
+
+async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, ClientError> {
+    let response = refused(request.timeout(REQUEST_TIMEOUT).send().await.map_err(offline)?).await?;
+    if !is(&response, "application/json") {
+        return Err(ClientError::NotARelay);
+    }
+    serde_json::from_slice(&body(response).await?).map_err(|error| {
+        tracing::warn!(%error, "an answer is not of the expected shape");
+        ClientError::NotARelay
+    })
+}
+
+/// The response, unless it is an error.
+pub async fn refused(response: Response) -> Result<Response, ClientError> {
+    let status = response.status();
+    if status.is_success() && status != StatusCode::RESET_CONTENT {
+        return Ok(response);
+    }
+    let after = response.headers().get(header::RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse().ok());
+    if is(&response, "application/problem+json") {
+        let problem = serde_json::from_slice::<Problem>(&body(response).await?).map_err(|_| ClientError::NotARelay)?;
+        return Err(ClientError::Relay(Box::new(problem), after));
+    }
+    // A proxy in front of a relay that is off speaks HTML.
+    if status.is_server_error() {
+        return Err(ClientError::Offline(format!("a proxy answered {status}")));
+    }
+    Err(ClientError::NotARelay)
+}
+
+/// Whether the response is of this media type.
+pub fn is(response: &Response, media_type: &str) -> bool {
+    let value = response.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or("");
+    value.split(';').next().is_some_and(|it| it.trim().eq_ignore_ascii_case(media_type))
+}
+
+async fn body(response: Response) -> Result<Vec<u8>, ClientError> {
+    let mut body = Vec::new();
+    let mut chunks = response.bytes_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(offline)?;
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(ClientError::NotARelay);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// A request that got no answer. The innermost cause says most ("Connection refused").
+pub fn offline(error: reqwest::Error) -> ClientError {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    ClientError::Offline(cause.to_string())
+}

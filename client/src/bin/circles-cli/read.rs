@@ -1,0 +1,126 @@
+//! Commands that print what is held.
+
+use anyhow::Result;
+use circles_client::{
+    Client,
+    view::{Anchor, CampusView, CircleView, Connection, Delivery, MessageView},
+};
+use circles_protocol::Seq;
+use serde_json::json;
+
+/// Lists the circles.
+pub async fn circles(client: &Client, campus: &CampusView, json: bool) -> Result<()> {
+    for circle in client.circles(campus.id).await? {
+        if json {
+            println!("{}", serde_json::to_string(&circle)?);
+            continue;
+        }
+        let marks = match (circle.joined, circle.unread) {
+            (false, _) => "  (open: join-circle)".to_owned(),
+            (true, 0) => String::new(),
+            (true, unread) => format!("  {unread} unread"),
+        };
+        println!("{}{marks}", circle.name);
+    }
+    Ok(())
+}
+
+/// Prints the last messages of a circle.
+pub async fn history(client: &Client, campus: &CampusView, circle: &str, n: u64, json: bool) -> Result<()> {
+    let circle = crate::circle(client, campus, circle).await?;
+    let from = circle.head_seq.get().saturating_sub(n);
+    print_after(client, campus, &circle, Seq::try_from(from)?, json).await.map(drop)
+}
+
+/// Prints what is held after a number, and says where something is not held. Returns the last number that was printed or
+/// is known to be missing.
+pub async fn print_after(
+    client: &Client,
+    campus: &CampusView,
+    circle: &CircleView,
+    after: Seq,
+    json: bool,
+) -> Result<Seq> {
+    let mut printed = after;
+    loop {
+        let window = client.timeline(campus.id, circle.id, Anchor::After { seq: printed }, 200).await?;
+        if window.to < window.from {
+            return Ok(printed);
+        }
+        let mut expected = window.from;
+        for message in &window.messages {
+            let seq = message.seq.unwrap_or(expected);
+            if seq > expected {
+                gap(expected, seq.before(), json);
+            }
+            self::message(circle, message, json)?;
+            expected = seq.next();
+        }
+        if expected <= window.to {
+            gap(expected, window.to, json);
+        }
+        printed = window.to;
+    }
+}
+
+fn gap(from: Seq, to: Seq, json: bool) {
+    if json {
+        println!("{}", json!({ "gap": [from, to] }));
+    } else {
+        println!("  … {} messages are not here yet …", to.get() - from.get() + 1);
+    }
+}
+
+/// Prints a message.
+pub fn message(circle: &CircleView, it: &MessageView, json: bool) -> Result<()> {
+    if json {
+        println!("{}", json!({ "circle": circle.name, "circle_id": circle.id, "message": it }));
+        return Ok(());
+    }
+    let at = jiff::Timestamp::from_millisecond(it.at.0)?.to_zoned_datetime(jiff::tz::TimeZone::system());
+    let text = if it.deleted { "(deleted)" } else { &it.text };
+    let mark = match &it.delivery {
+        Delivery::Sent => String::new(),
+        Delivery::Queued | Delivery::Sending => "  (not sent yet)".to_owned(),
+        Delivery::Failed { reason } => format!("  (not sent: {reason})"),
+    };
+    println!("{} {} <{}> {text}{mark}", at.strftime("%Y-%m-%d %H:%M"), circle.name, it.author.name);
+    Ok(())
+}
+
+/// Says what is held and what is missing.
+pub async fn status(client: &Client, json: bool) -> Result<()> {
+    for status in client.status().await? {
+        if json {
+            println!("{}", serde_json::to_string(&status)?);
+            continue;
+        }
+        println!("{} ({}): {}", status.campus.name, status.campus.relay, words(&status.campus.connection));
+        if status.set_aside > 0 {
+            println!("  {} events could not be understood and were set aside", status.set_aside);
+        }
+        for it in status.circles {
+            let missing: u64 = it.gaps.iter().map(|(after, until)| until - after).sum();
+            let complete = match missing {
+                0 => format!("complete to position {}", it.complete_to),
+                _ => format!("complete to position {}, {missing} positions in {} gaps", it.complete_to, it.gaps.len()),
+            };
+            println!(
+                "  {}: {} of {} messages held, {complete}; {} unread, {} unsent, {} failed",
+                it.name, it.held, it.head_seq, it.unread, it.unsent, it.failed
+            );
+        }
+    }
+    Ok(())
+}
+
+/// How it stands with the relay, in words.
+pub fn words(connection: &Connection) -> String {
+    match connection {
+        Connection::Connecting => "connecting".to_owned(),
+        Connection::Online { missing: 0 } => "online, everything is here".to_owned(),
+        Connection::Online { missing } => format!("online, catching up: {missing} changes to go"),
+        Connection::Offline { problem, .. } => format!("offline ({problem:?})"),
+        Connection::SignedOut => "signed out: the relay does not know this device any more".to_owned(),
+    }
+}

@@ -1,0 +1,192 @@
+//! The campuses of this device, their cursors, drafts, and joins under way.
+
+use circles_protocol::{CampusId, CircleId, Cursor, DeviceId, Epoch, PersonId, Pos, UnixMs};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use url::Url;
+
+use super::{Blob, number, uuid};
+use crate::{
+    error::ClientError,
+    limits::{SET_ASIDE_BYTES_MAX, SET_ASIDE_MAX},
+    view::DraftView,
+};
+
+/// A campus as it is stored.
+#[derive(Clone, Debug)]
+pub struct CampusRow {
+    /// The campus.
+    pub id: CampusId,
+    /// Its name.
+    pub name: String,
+    /// Where its relay is.
+    pub relay: Url,
+    /// Who one is there.
+    pub person: PersonId,
+    /// On which device.
+    pub device: DeviceId,
+    /// Whether this app hosts it.
+    pub hosted: bool,
+    /// The stored cursor; none before the first event.
+    pub cursor: Option<Cursor>,
+    /// Events that were set aside.
+    pub set_aside: u32,
+}
+
+const COLUMNS: &str = "id, name, relay, person, device, hosted, epoch, pos, set_aside";
+
+fn row(row: &Row<'_>) -> rusqlite::Result<CampusRow> {
+    let relay: String = row.get(2)?;
+    let conversion = |error: Box<dyn std::error::Error + Send + Sync>| {
+        rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, error)
+    };
+    let epoch: Option<String> = row.get(6)?;
+    let epoch = epoch.map(|it| it.parse::<Epoch>().map_err(|error| conversion(error.into()))).transpose()?;
+    let pos: Pos = number(row, 7)?;
+    Ok(CampusRow {
+        id: CampusId::from_uuid(uuid(row, 0)?),
+        name: row.get(1)?,
+        relay: relay.parse().map_err(|error: url::ParseError| conversion(error.into()))?,
+        person: PersonId::from_uuid(uuid(row, 3)?),
+        device: DeviceId::from_uuid(uuid(row, 4)?),
+        hosted: row.get(5)?,
+        cursor: epoch.map(|epoch| Cursor { epoch, pos }),
+        set_aside: row.get(8)?,
+    })
+}
+
+/// All campuses, in the order in which they were joined.
+pub fn all(conn: &Connection) -> rusqlite::Result<Vec<CampusRow>> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM campus ORDER BY joined_at, id"))?.query_map([], row)?.collect()
+}
+
+/// One campus.
+pub fn find(conn: &Connection, campus: CampusId) -> Result<CampusRow, ClientError> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM campus WHERE id = ?1"))?
+        .query_row(params![campus.blob()], row)
+        .optional()?
+        .ok_or(ClientError::NotFound("campus"))
+}
+
+/// Stores a campus that was just joined.
+pub fn insert(conn: &Connection, it: &CampusRow, now: UnixMs) -> rusqlite::Result<()> {
+    conn.execute(
+        "INSERT INTO campus (id, name, relay, person, device, hosted, joined_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![it.id.blob(), it.name, it.relay.as_str(), it.person.blob(), it.device.blob(), it.hosted, now.0],
+    )?;
+    Ok(())
+}
+
+/// Forgets everything of a campus.
+pub fn delete(conn: &Connection, campus: CampusId) -> rusqlite::Result<()> {
+    for table in [
+        "person",
+        "circle",
+        "membership",
+        "message",
+        "reaction",
+        "read_marker",
+        "circle_head",
+        "scope_head",
+        "coverage",
+        "set_aside",
+        "draft",
+        "outbox",
+    ] {
+        conn.execute(&format!("DELETE FROM {table} WHERE campus = ?1"), params![campus.blob()])?;
+    }
+    conn.execute("DELETE FROM campus WHERE id = ?1", params![campus.blob()])?;
+    Ok(())
+}
+
+/// Says where the relay is, and whether it is hosted here.
+pub fn set_hosted(conn: &Connection, campus: CampusId, hosted: bool, relay: &Url) -> rusqlite::Result<()> {
+    conn.execute(
+        "UPDATE campus SET hosted = ?2, relay = ?3 WHERE id = ?1",
+        params![campus.blob(), hosted, relay.as_str()],
+    )?;
+    Ok(())
+}
+
+/// Stores what `hello` says of the campus.
+pub fn set_name(conn: &Connection, campus: CampusId, name: &str) -> rusqlite::Result<()> {
+    conn.execute("UPDATE campus SET name = ?2 WHERE id = ?1 AND name <> ?2", params![campus.blob(), name])?;
+    Ok(())
+}
+
+/// Moves the cursor. It only grows within an epoch (design 3.5).
+pub fn advance(conn: &Connection, campus: CampusId, cursor: &Cursor) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "UPDATE campus SET pos = CASE WHEN epoch = ?2 THEN max(pos, ?3) ELSE ?3 END, epoch = ?2 WHERE id = ?1",
+    )?
+    .execute(params![campus.blob(), cursor.epoch.as_str(), i64::from(cursor.pos)])?;
+    Ok(())
+}
+
+/// Begins another history from its first position.
+pub fn restart(conn: &Connection, campus: CampusId, epoch: &Epoch) -> rusqlite::Result<()> {
+    conn.execute("UPDATE campus SET epoch = ?2, pos = 0 WHERE id = ?1", params![campus.blob(), epoch.as_str()])?;
+    Ok(())
+}
+
+/// Keeps an event that could not be understood, and counts it.
+pub fn set_aside(conn: &Connection, campus: CampusId, event: &str, data: &str, reason: &str) -> rusqlite::Result<()> {
+    let mut end = data.len().min(SET_ASIDE_BYTES_MAX);
+    while !data.is_char_boundary(end) {
+        end -= 1;
+    }
+    conn.execute(
+        "INSERT INTO set_aside (campus, event, data, reason) VALUES (?1, ?2, ?3, ?4)",
+        params![campus.blob(), event, &data[..end], reason],
+    )?;
+    conn.execute(
+        "DELETE FROM set_aside WHERE campus = ?1
+         AND n <= (SELECT n FROM set_aside WHERE campus = ?1 ORDER BY n DESC LIMIT 1 OFFSET ?2)",
+        params![campus.blob(), SET_ASIDE_MAX],
+    )?;
+    conn.execute("UPDATE campus SET set_aside = set_aside + 1 WHERE id = ?1", params![campus.blob()])?;
+    Ok(())
+}
+
+/// The ids of a join that is under way with this link: those of the attempt before, or these new ones.
+pub fn pending_join(conn: &Connection, link: &str) -> rusqlite::Result<(PersonId, DeviceId)> {
+    let (person, device) = (PersonId::new(), DeviceId::new());
+    conn.execute(
+        "INSERT INTO pending_join (link, person, device) VALUES (?1, ?2, ?3) ON CONFLICT (link) DO NOTHING",
+        params![link, person.blob(), device.blob()],
+    )?;
+    conn.query_row("SELECT person, device FROM pending_join WHERE link = ?1", params![link], |row| {
+        Ok((PersonId::from_uuid(uuid(row, 0)?), DeviceId::from_uuid(uuid(row, 1)?)))
+    })
+}
+
+/// The join is done, or will not be tried again.
+pub fn end_pending_join(conn: &Connection, link: &str) -> rusqlite::Result<()> {
+    conn.execute("DELETE FROM pending_join WHERE link = ?1", params![link])?;
+    Ok(())
+}
+
+/// The draft of a circle; an empty one if there is none.
+pub fn draft(conn: &Connection, campus: CampusId, circle: CircleId) -> Result<DraftView, ClientError> {
+    let body: Option<String> = conn
+        .prepare_cached("SELECT body FROM draft WHERE campus = ?1 AND circle = ?2")?
+        .query_row(params![campus.blob(), circle.blob()], |row| row.get(0))
+        .optional()?;
+    match body {
+        None => Ok(DraftView::default()),
+        Some(body) => serde_json::from_str(&body).map_err(|error| ClientError::Database(error.to_string())),
+    }
+}
+
+/// Keeps a draft; an empty one is deleted.
+pub fn set_draft(conn: &Connection, campus: CampusId, circle: CircleId, draft: &DraftView) -> Result<(), ClientError> {
+    if draft == &DraftView::default() {
+        conn.execute("DELETE FROM draft WHERE campus = ?1 AND circle = ?2", params![campus.blob(), circle.blob()])?;
+    } else {
+        let body = serde_json::to_string(draft).map_err(|error| ClientError::Database(error.to_string()))?;
+        conn.execute(
+            "INSERT OR REPLACE INTO draft (campus, circle, body) VALUES (?1, ?2, ?3)",
+            params![campus.blob(), circle.blob(), body],
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! What is held of each scope and what is missing (design 3.4). A change's `prev` proves that nothing lies between.
+
+use std::collections::HashMap;
+
+use circles_protocol::{CampusId, Pos, Scope};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Blob, number};
+use crate::coverage::{Coverage, Stretch};
+
+/// The coverage of the scopes that one transaction touches: read once, written once.
+#[derive(Default)]
+pub struct Ledger {
+    scopes: HashMap<Scope, Entry>,
+}
+
+struct Entry {
+    coverage: Coverage,
+    stored: Coverage,
+    head: Pos,
+    stored_head: Pos,
+}
+
+impl Ledger {
+    fn entry(&mut self, conn: &Connection, campus: CampusId, scope: Scope) -> rusqlite::Result<&mut Entry> {
+        if let std::collections::hash_map::Entry::Vacant(vacant) = self.scopes.entry(scope) {
+            let coverage = coverage(conn, campus, scope)?;
+            let head = head(conn, campus, scope)?;
+            vacant.insert(Entry { stored: coverage.clone(), coverage, head, stored_head: head });
+        }
+        Ok(self.scopes.get_mut(&scope).expect("it was just inserted"))
+    }
+
+    /// Everything of the scope in the stretch is now held.
+    pub fn cover(
+        &mut self,
+        conn: &Connection,
+        campus: CampusId,
+        scope: Scope,
+        after: Pos,
+        until: Pos,
+    ) -> rusqlite::Result<()> {
+        let entry = self.entry(conn, campus, scope)?;
+        if let Some(stretch) = Stretch::new(after, until) {
+            entry.coverage.cover(stretch);
+        }
+        entry.head = entry.head.max(until);
+        Ok(())
+    }
+
+    /// The scope has a change at this position: what is not covered below it is missing.
+    pub fn reach(&mut self, conn: &Connection, campus: CampusId, scope: Scope, head: Pos) -> rusqlite::Result<()> {
+        let entry = self.entry(conn, campus, scope)?;
+        entry.head = entry.head.max(head);
+        Ok(())
+    }
+
+    /// Writes what changed.
+    pub fn store(self, conn: &Connection, campus: CampusId) -> rusqlite::Result<()> {
+        for (scope, entry) in self.scopes {
+            let name = scope.to_string();
+            if entry.head != entry.stored_head {
+                conn.prepare_cached("INSERT OR REPLACE INTO scope_head (campus, scope, pos) VALUES (?1, ?2, ?3)")?
+                    .execute(params![campus.blob(), name, i64::from(entry.head)])?;
+            }
+            if entry.coverage == entry.stored {
+                continue;
+            }
+            conn.prepare_cached("DELETE FROM coverage WHERE campus = ?1 AND scope = ?2")?
+                .execute(params![campus.blob(), name])?;
+            let mut insert =
+                conn.prepare_cached("INSERT INTO coverage (campus, scope, after, until) VALUES (?1, ?2, ?3, ?4)")?;
+            for held in entry.coverage.stretches() {
+                insert.execute(params![campus.blob(), name, i64::from(held.after), i64::from(held.until)])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is held of a scope.
+pub fn coverage(conn: &Connection, campus: CampusId, scope: Scope) -> rusqlite::Result<Coverage> {
+    let mut query =
+        conn.prepare_cached("SELECT after, until FROM coverage WHERE campus = ?1 AND scope = ?2 ORDER BY after")?;
+    let stretches = query.query_map(params![campus.blob(), scope.to_string()], |row| {
+        Ok(Stretch { after: number(row, 0)?, until: number(row, 1)? })
+    })?;
+    Ok(Coverage::of(stretches.collect::<Result<Vec<_>, _>>()?))
+}
+
+/// The scope's last change, as far as known.
+pub fn head(conn: &Connection, campus: CampusId, scope: Scope) -> rusqlite::Result<Pos> {
+    Ok(conn
+        .prepare_cached("SELECT pos FROM scope_head WHERE campus = ?1 AND scope = ?2")?
+        .query_row(params![campus.blob(), scope.to_string()], |row| number(row, 0))
+        .optional()?
+        .unwrap_or(Pos::ZERO))
+}
+
+/// What is missing of a scope, ascending.
+pub fn gaps(conn: &Connection, campus: CampusId, scope: Scope) -> rusqlite::Result<Vec<Stretch>> {
+    Ok(coverage(conn, campus, scope)?.gaps(head(conn, campus, scope)?))
+}
+
+/// How many positions are missing of a scope. Others than the scope's may be among them: an upper bound.
+pub fn missing(conn: &Connection, campus: CampusId, scope: Scope) -> rusqlite::Result<u64> {
+    Ok(gaps(conn, campus, scope)?.into_iter().map(Stretch::positions).sum())
+}
+
+/// Forgets what was complete: another history begins. What is held stays, and any state of the new history replaces it.
+pub fn forget(conn: &Connection, campus: CampusId) -> rusqlite::Result<()> {
+    for sql in [
+        "DELETE FROM coverage WHERE campus = ?1",
+        "DELETE FROM scope_head WHERE campus = ?1",
+        "UPDATE person SET version = 0 WHERE campus = ?1",
+        "UPDATE circle SET version = 0 WHERE campus = ?1",
+        "UPDATE membership SET version = 0 WHERE campus = ?1",
+        "UPDATE message SET version = 0 WHERE campus = ?1",
+        "UPDATE reaction SET version = 0 WHERE campus = ?1",
+        "UPDATE read_marker SET version = 0 WHERE campus = ?1",
+        "DELETE FROM circle_head WHERE campus = ?1",
+    ] {
+        conn.execute(sql, params![campus.blob()])?;
+    }
+    Ok(())
+}

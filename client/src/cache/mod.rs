@@ -1,0 +1,239 @@
+//! The cache: every message that this device knows, and the outbox, in one SQLite database.
+//!
+//! One writer, several readers (WAL). The cache's own commits use `synchronous=NORMAL`: after a power loss an older cursor
+//! just replays. The outbox commits with `FULL`, because what a person wrote is nowhere else (design 3.7); a commit that
+//! is synced syncs all that were written before it.
+
+pub mod apply;
+pub mod campuses;
+pub mod ledger;
+pub mod outbox;
+pub mod views;
+
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use deadpool_sqlite::{Config, Hook, HookError, Pool, PoolConfig, Runtime};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use uuid::Uuid;
+
+use crate::{
+    error::ClientError,
+    limits::{BUSY_TIMEOUT, READERS_MAX},
+};
+
+mod migrations {
+    refinery::embed_migrations!("migrations");
+}
+
+/// How durable a commit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Survives a crash of the program: what the relay can send again.
+    Cache,
+    /// Survives a power loss: what a person wrote.
+    Outbox,
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Cache {
+    writer: Arc<Mutex<Connection>>,
+    readers: Pool,
+    /// Holds the lock of the directory while this process runs the engine.
+    engine_lock: Arc<Mutex<Option<File>>>,
+    engine: bool,
+}
+
+impl Cache {
+    /// Opens and migrates the database in this directory. The first process on it runs the engine; others read, and write
+    /// to the outbox.
+    pub fn open(dir: &Path) -> Result<Self, ClientError> {
+        make_private(dir)?;
+        let lock = File::options().create(true).truncate(false).write(true).open(dir.join("client.lock"))?;
+        let engine_lock = match lock.try_lock() {
+            Ok(()) => Some(lock),
+            Err(TryLockError::WouldBlock) => None,
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        };
+        let path = dir.join("circles.db");
+        let mut writer = connect(&path)?;
+        migrate(&mut writer)?;
+        let engine = engine_lock.is_some();
+        Ok(Self {
+            writer: Arc::new(Mutex::new(writer)),
+            readers: readers(&path),
+            engine_lock: Arc::new(Mutex::new(engine_lock)),
+            engine,
+        })
+    }
+
+    /// Whether this process runs the engine.
+    pub fn runs_engine(&self) -> bool {
+        self.engine
+    }
+
+    /// Runs one transaction.
+    pub async fn write<T, F>(&self, durability: Durability, change: F) -> Result<T, ClientError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, ClientError> + Send + 'static,
+    {
+        let writer = self.writer.clone();
+        let write = move || {
+            let mut conn = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let synchronous = if durability == Durability::Outbox { "FULL" } else { "NORMAL" };
+            conn.pragma_update(None, "synchronous", synchronous)?;
+            let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = change(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        };
+        match tokio::task::spawn_blocking(write).await {
+            Ok(done) => done,
+            Err(error) => Err(ClientError::Database(error.to_string())),
+        }
+    }
+
+    /// Runs `read` on a snapshot.
+    pub async fn read<T, F>(&self, read: F) -> Result<T, ClientError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, ClientError> + Send + 'static,
+    {
+        let reader = self.readers.get().await.map_err(|error| ClientError::Database(error.to_string()))?;
+        reader
+            .interact(move |conn| {
+                let snapshot = conn.transaction()?;
+                read(&snapshot)
+            })
+            .await
+            .map_err(|error| ClientError::Database(error.to_string()))?
+    }
+
+    /// A number that changes when another process or connection commits.
+    pub async fn version(&self) -> Result<i64, ClientError> {
+        let writer = self.writer.clone();
+        let read = move || {
+            let conn = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(conn.pragma_query_value(None, "data_version", |row| row.get(0))?)
+        };
+        match tokio::task::spawn_blocking(read).await {
+            Ok(version) => version,
+            Err(error) => Err(ClientError::Database(error.to_string())),
+        }
+    }
+
+    /// Closes the readers and gives the directory free.
+    pub fn close(&self) {
+        self.readers.close();
+        drop(self.engine_lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// Made for its owner alone: what people write in private is in it.
+fn make_private(dir: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}
+
+fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let conn = Connection::open(path)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(conn)
+}
+
+fn migrate(conn: &mut Connection) -> Result<(), ClientError> {
+    let runner = migrations::migrations::runner();
+    let known = runner.get_migrations().iter().map(|it| i64::from(it.version())).max().unwrap_or(0);
+    let exists: bool = conn.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history')",
+        [],
+        |row| row.get(0),
+    )?;
+    if exists {
+        let found: i64 =
+            conn.query_row("SELECT coalesce(max(version), 0) FROM refinery_schema_history", [], |row| row.get(0))?;
+        if found > known {
+            return Err(ClientError::CacheNewer { found, known });
+        }
+    }
+    runner.run(conn).map_err(|error| ClientError::Database(error.to_string()))?;
+    Ok(())
+}
+
+fn readers(path: &Path) -> Pool {
+    let config = Config { path: PathBuf::from(path), pool: Some(PoolConfig::new(READERS_MAX)) };
+    config
+        .builder(Runtime::Tokio1)
+        .expect("a path is enough for a pool")
+        .post_create(Hook::async_fn(|conn, _| {
+            Box::pin(async move {
+                conn.interact(|conn| {
+                    conn.busy_timeout(BUSY_TIMEOUT)?;
+                    conn.set_prepared_statement_cache_capacity(64);
+                    conn.pragma_update(None, "query_only", true)
+                })
+                .await
+                .map_err(|error| HookError::message(error.to_string()))?
+                .map_err(HookError::Backend)
+            })
+        }))
+        .build()
+        .expect("the pool has a runtime")
+}
+
+/// An id as it is stored.
+pub trait Blob {
+    /// Its 16 bytes.
+    fn blob(&self) -> [u8; 16];
+}
+
+macro_rules! blob {
+    ($($id:ident)+) => {
+        $(
+            impl Blob for circles_protocol::$id {
+                fn blob(&self) -> [u8; 16] {
+                    self.uuid().into_bytes()
+                }
+            }
+        )+
+    };
+}
+
+blob!(CampusId CircleId PersonId DeviceId MessageId);
+
+/// A column with the 16 bytes of an id.
+pub fn uuid(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
+    row.get::<_, [u8; 16]>(column).map(Uuid::from_bytes)
+}
+
+/// A column with a position or number. A negative one was not written by us.
+pub fn number<T: TryFrom<i64>>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let value: i64 = row.get(column)?;
+    T::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
+}
+
+/// A word of the wire types (`open`, `joined`, `owner` …) as it is stored.
+pub fn word<T: serde::Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        other => unreachable!("{other:?} is no word"),
+    }
+}
+
+/// A column with such a word.
+pub fn from_word<T: serde::de::DeserializeOwned>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let word: String = row.get(column)?;
+    serde_json::from_value(serde_json::Value::String(word)).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    })
+}

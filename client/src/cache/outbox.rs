@@ -1,0 +1,219 @@
+//! The outbox: what a person wrote and the relay does not yet have (design 3.7). Durable, in order per circle, sent at
+//! least once under ids of its own.
+
+use circles_protocol::{CampusId, CircleId, MessageId, Seq, UnixMs};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+
+use super::{Blob, uuid};
+use crate::{error::ClientError, limits::OUTBOX_MAX};
+
+/// Something to send.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Intent {
+    /// A new message.
+    Post {
+        /// Its text.
+        text: String,
+        /// What it answers.
+        reply_to: Option<MessageId>,
+    },
+    /// Another text for a message.
+    Edit {
+        /// The text.
+        text: String,
+    },
+    /// The deletion of a message.
+    Delete,
+    /// A reaction, or its end.
+    React {
+        /// With what.
+        emoji: String,
+        /// Whether it is set.
+        on: bool,
+    },
+    /// How far the circle was read.
+    Read {
+        /// Up to here.
+        seq: Seq,
+    },
+}
+
+impl Intent {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Post { .. } => "post",
+            Self::Edit { .. } => "edit",
+            Self::Delete => "delete",
+            Self::React { .. } => "react",
+            Self::Read { .. } => "read",
+        }
+    }
+}
+
+/// How far an item has got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Waits.
+    Queued,
+    /// Was handed to the network at least once; the answer may have been lost.
+    Sending,
+    /// Was refused.
+    Failed(String),
+}
+
+/// An entry of the outbox.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Its place.
+    pub n: i64,
+    /// The circle.
+    pub circle: CircleId,
+    /// The message, but for a read marker.
+    pub message: Option<MessageId>,
+    /// What to do.
+    pub intent: Intent,
+    /// How far it has got.
+    pub state: State,
+    /// When the person did it.
+    pub written_at: UnixMs,
+}
+
+const COLUMNS: &str = "n, circle, message, body, state, reason, written_at";
+
+fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
+    let body: String = row.get(3)?;
+    let intent = serde_json::from_str(&body)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, Box::new(error)))?;
+    let state: String = row.get(4)?;
+    Ok(Item {
+        n: row.get(0)?,
+        circle: CircleId::from_uuid(uuid(row, 1)?),
+        message: row.get::<_, Option<[u8; 16]>>(2)?.map(|it| MessageId::from_uuid(uuid::Uuid::from_bytes(it))),
+        intent,
+        state: match state.as_str() {
+            "failed" => State::Failed(row.get::<_, Option<String>>(5)?.unwrap_or_default()),
+            "sending" => State::Sending,
+            _ => State::Queued,
+        },
+        written_at: UnixMs(row.get(6)?),
+    })
+}
+
+/// Adds an intent at the end of its circle's queue. A read marker replaces one that waits.
+pub fn push(
+    conn: &Connection,
+    campus: CampusId,
+    circle: CircleId,
+    message: Option<MessageId>,
+    intent: &Intent,
+    now: UnixMs,
+) -> Result<(), ClientError> {
+    let waiting: u32 = conn
+        .prepare_cached("SELECT count(*) FROM outbox WHERE campus = ?1")?
+        .query_row([campus.blob()], |it| it.get(0))?;
+    if waiting >= OUTBOX_MAX {
+        return Err(ClientError::OutboxFull);
+    }
+    if matches!(intent, Intent::Read { .. }) {
+        conn.prepare_cached(
+            "DELETE FROM outbox WHERE campus = ?1 AND circle = ?2 AND kind = 'read' AND state = 'queued'",
+        )?
+        .execute(params![campus.blob(), circle.blob()])?;
+    }
+    let body = serde_json::to_string(intent).map_err(|error| ClientError::Invalid(error.to_string()))?;
+    conn.prepare_cached(
+        "INSERT INTO outbox (campus, circle, message, kind, body, written_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![campus.blob(), circle.blob(), message.map(|it| it.blob()), intent.kind(), body, now.0])?;
+    Ok(())
+}
+
+/// The next item to send: the oldest whose circle has nothing failed before it (a failed message blocks only its circle).
+pub fn next(conn: &Connection, campus: CampusId) -> rusqlite::Result<Option<Item>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM outbox AS it WHERE campus = ?1 AND state <> 'failed'
+           AND (kind = 'read' OR NOT EXISTS (SELECT 1 FROM outbox AS before
+                WHERE before.campus = it.campus AND before.circle = it.circle AND before.n < it.n
+                  AND before.state = 'failed'))
+         ORDER BY n LIMIT 1"
+    ))?
+    .query_row([campus.blob()], item)
+    .optional()
+}
+
+/// What waits or failed in a circle, in the order written.
+pub fn of_circle(conn: &Connection, campus: CampusId, circle: CircleId) -> rusqlite::Result<Vec<Item>> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM outbox WHERE campus = ?1 AND circle = ?2 ORDER BY n"))?
+        .query_map(params![campus.blob(), circle.blob()], item)?
+        .collect()
+}
+
+/// What waits or failed for one message, in the order written.
+pub fn of_message(conn: &Connection, campus: CampusId, message: MessageId) -> rusqlite::Result<Vec<Item>> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM outbox WHERE campus = ?1 AND message = ?2 ORDER BY n"))?
+        .query_map(params![campus.blob(), message.blob()], item)?
+        .collect()
+}
+
+/// How many messages wait and how many items failed, in a circle. Read markers do not count.
+pub fn counts(conn: &Connection, campus: CampusId, circle: CircleId) -> rusqlite::Result<(u32, u32)> {
+    conn.prepare_cached(
+        "SELECT coalesce(sum(state <> 'failed'), 0), coalesce(sum(state = 'failed'), 0) FROM outbox
+         WHERE campus = ?1 AND circle = ?2 AND kind <> 'read'",
+    )?
+    .query_row(params![campus.blob(), circle.blob()], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// The item is on its way.
+pub fn sending(conn: &Connection, n: i64) -> rusqlite::Result<()> {
+    conn.prepare_cached("UPDATE outbox SET state = 'sending' WHERE n = ?1 AND state = 'queued'")?.execute([n])?;
+    Ok(())
+}
+
+/// The relay refused the item.
+pub fn fail(conn: &Connection, n: i64, reason: &str) -> rusqlite::Result<()> {
+    conn.execute("UPDATE outbox SET state = 'failed', reason = ?2 WHERE n = ?1", params![n, reason])?;
+    Ok(())
+}
+
+/// The item is done.
+pub fn remove(conn: &Connection, n: i64) -> rusqlite::Result<()> {
+    conn.prepare_cached("DELETE FROM outbox WHERE n = ?1")?.execute([n])?;
+    Ok(())
+}
+
+/// Queues what failed of a message again, in its old place.
+pub fn retry(conn: &Connection, campus: CampusId, message: MessageId) -> rusqlite::Result<usize> {
+    conn.execute(
+        "UPDATE outbox SET state = 'queued', reason = NULL WHERE campus = ?1 AND message = ?2 AND state = 'failed'",
+        params![campus.blob(), message.blob()],
+    )
+}
+
+/// Gives up what is unsent of a message: all of it, for a new message; else what failed or waits. What is already on its
+/// way cannot be called back, and stays.
+pub fn discard(conn: &Connection, campus: CampusId, message: MessageId) -> rusqlite::Result<usize> {
+    conn.execute(
+        "DELETE FROM outbox WHERE campus = ?1 AND message = ?2 AND state <> 'sending'",
+        params![campus.blob(), message.blob()],
+    )
+}
+
+/// Gives another text to a new message that was not handed to the network yet, or was refused. False if it is too late
+/// for that: then an edit follows it.
+pub fn rewrite(conn: &Connection, campus: CampusId, message: MessageId, text: &str) -> Result<bool, ClientError> {
+    let Some(post) = of_message(conn, campus, message)?.into_iter().find(|it| matches!(it.intent, Intent::Post { .. }))
+    else {
+        return Ok(false);
+    };
+    let Intent::Post { reply_to, .. } = post.intent else { return Ok(false) };
+    if post.state == State::Sending {
+        return Ok(false);
+    }
+    let body = serde_json::to_string(&Intent::Post { text: text.to_owned(), reply_to })
+        .map_err(|error| ClientError::Invalid(error.to_string()))?;
+    conn.execute("UPDATE outbox SET body = ?2, state = 'queued', reason = NULL WHERE n = ?1", params![post.n, body])?;
+    Ok(true)
+}

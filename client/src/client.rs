@@ -1,0 +1,595 @@
+//! The client as its users see it: the desktop shell and the command line.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use circles_protocol::{
+    CampusId, CircleId, CircleKind, DeviceId, InviteId, InviteLink, MessageId, Person, PersonId, Seq,
+    api::{
+        AddMember, CircleState, CreateCircle, CreateInvite, Devices, EditCircle, EditProfile, Invite, InvitePreview,
+        Join, PreviewInvite, valid_emoji, valid_name, valid_text,
+    },
+};
+use reqwest::Method;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::{
+    api::Api,
+    cache::{
+        Cache, Durability,
+        apply::Touched,
+        campuses::{self, CampusRow},
+        outbox::{self, Intent},
+        views,
+    },
+    engine::{Engine, Parts, now},
+    error::ClientError,
+    limits::{DEVICE_INVITE_LIFE_S, INVITE_LIFE_S, INVITE_USES, OTHER_PROCESS_CHECK, UPDATES_WAITING_MAX},
+    token::Tokens,
+    view::{
+        Anchor, CampusStatus, CampusView, CircleView, DeviceView, DraftView, InviteView, MessageView, NewInvite,
+        PersonView, TimelineView, TokenPlace, Update,
+    },
+};
+
+/// How to open a client.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the database and, without a keyring, the tokens are.
+    pub data_dir: PathBuf,
+    /// What this device is called when it joins a campus.
+    pub device_name: String,
+    /// Whether tokens go into the keyring of the operating system, if it has one.
+    pub keyring: bool,
+}
+
+impl Options {
+    /// Where the app keeps its data if nobody says otherwise.
+    pub fn default_data_dir() -> Option<PathBuf> {
+        dirs::data_dir().map(|it| it.join("circles"))
+    }
+}
+
+/// The client. Cheap to clone; all clones are the same.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    options: Options,
+    cache: Cache,
+    tokens: Tokens,
+    updates: broadcast::Sender<Update>,
+    engines: RwLock<HashMap<CampusId, Engine>>,
+    stop: CancellationToken,
+}
+
+type Answer<T> = Result<T, ClientError>;
+
+impl Client {
+    /// Opens the cache and starts an engine for each campus; returns before any network. A second process with the same
+    /// data reads, and what it writes goes out through the first (see [`Client::runs_engine`]).
+    pub async fn open(options: Options) -> Answer<Self> {
+        let dir = options.data_dir.clone();
+        let cache = tokio::task::spawn_blocking(move || Cache::open(&dir))
+            .await
+            .map_err(|error| ClientError::Database(error.to_string()))??;
+        let tokens = Tokens::new(&options.data_dir, options.keyring);
+        let (updates, _) = broadcast::channel(UPDATES_WAITING_MAX);
+        let inner =
+            Inner { options, cache, tokens, updates, engines: RwLock::default(), stop: CancellationToken::new() };
+        let client = Self(Arc::new(inner));
+        for row in client.0.cache.read(|conn| Ok(campuses::all(conn)?)).await? {
+            client.start(&row).await?;
+        }
+        if !client.runs_engine() {
+            tokio::spawn(client.clone().watch_other_process());
+        }
+        Ok(client)
+    }
+
+    /// Whether this process has the streams, and not another one with the same data.
+    pub fn runs_engine(&self) -> bool {
+        self.0.cache.runs_engine()
+    }
+
+    /// Every update from now on. Bounded: a listener that is told it lagged takes everything anew.
+    pub fn subscribe(&self) -> broadcast::Receiver<Update> {
+        self.0.updates.subscribe()
+    }
+
+    /// Stops the engines and gives the data directory free.
+    pub async fn close(self) {
+        self.0.stop.cancel();
+        let engines: Vec<Engine> =
+            self.0.engines.write().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, it)| it).collect();
+        for engine in engines {
+            engine.stop().await;
+        }
+        self.0.cache.close();
+    }
+
+    async fn start(&self, row: &CampusRow) -> Answer<()> {
+        // A campus whose token is lost still opens: what it holds can be read.
+        let (token, place) = match self.0.tokens.find(row.device).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(%error, campus = %row.id, "the token of this device is not to be had");
+                (String::new(), TokenPlace::Keyring)
+            }
+        };
+        let engine = Engine::start(
+            Parts {
+                campus: row.id,
+                me: row.person,
+                api: Api::new(row.relay.clone())?.with_token(token),
+                cache: self.0.cache.clone(),
+                token_place: place,
+                updates: self.0.updates.clone(),
+            },
+            self.runs_engine(),
+        );
+        self.0.engines.write().unwrap_or_else(PoisonError::into_inner).insert(row.id, engine);
+        Ok(())
+    }
+
+    fn engine(&self, campus: CampusId) -> Answer<Engine> {
+        let engines = self.0.engines.read().unwrap_or_else(PoisonError::into_inner);
+        engines.get(&campus).cloned().ok_or(ClientError::NotFound("campus"))
+    }
+
+    /// Tells of what another process wrote into the cache.
+    async fn watch_other_process(self) {
+        let mut before = None;
+        loop {
+            tokio::select! {
+                () = self.0.stop.cancelled() => return,
+                () = tokio::time::sleep(OTHER_PROCESS_CHECK) => {}
+            }
+            match self.0.cache.version().await {
+                Ok(version) if before.replace(version) == Some(version) => {}
+                Ok(_) => {
+                    let campuses: Vec<CampusId> =
+                        self.0.engines.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
+                    for campus_id in campuses {
+                        drop(self.0.updates.send(Update::Timeline { campus_id, circle_id: None }));
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "the cache cannot be watched"),
+            }
+        }
+    }
+
+    // ---- campuses --------------------------------------------------------------------------------------------------
+
+    /// The campuses of this device.
+    pub async fn campuses(&self) -> Answer<Vec<CampusView>> {
+        let rows = self.0.cache.read(|conn| Ok(campuses::all(conn)?)).await?;
+        let mut views = Vec::with_capacity(rows.len());
+        for row in rows {
+            views.push(self.engine(row.id)?.view().await?);
+        }
+        Ok(views)
+    }
+
+    /// What an invite link leads to, without using it up.
+    pub async fn preview_invite(&self, link: &str) -> Answer<InviteView> {
+        let link: InviteLink = link.parse()?;
+        let preview: InvitePreview = Api::new(link.relay.clone())?
+            .send(Method::POST, "v1/invites/preview", &PreviewInvite { code: link.code })
+            .await?;
+        Ok(InviteView {
+            campus_name: preview.campus_name,
+            circle_name: preview.circle_name,
+            invited_by: preview.invited_by,
+            relay: link.relay.to_string(),
+            person_name: preview.person.map(|it| it.name),
+        })
+    }
+
+    /// Joins a campus. May be repeated after a lost answer: the same ids and token are sent again.
+    pub async fn join(&self, link: &str, name: &str) -> Answer<CampusView> {
+        if !self.runs_engine() {
+            return Err(ClientError::InUse);
+        }
+        let link: InviteLink = link.parse()?;
+        let name = checked(valid_name(name, &()), "name", name.trim())?;
+        let api = Api::new(link.relay.clone())?;
+        let preview: InvitePreview =
+            api.send(Method::POST, "v1/invites/preview", &PreviewInvite { code: link.code.clone() }).await?;
+        if self.engine(preview.campus_id).is_ok() {
+            return Err(ClientError::AlreadyJoined);
+        }
+        let key = link.to_string();
+        let (person_id, device_id) =
+            self.0.cache.write(Durability::Outbox, move |conn| Ok(campuses::pending_join(conn, &key)?)).await?;
+        let token = if let Ok((token, _)) = self.0.tokens.find(device_id).await {
+            token
+        } else {
+            let token = Tokens::make();
+            self.0.tokens.keep(device_id, token.clone()).await?;
+            token
+        };
+        let join = Join {
+            code: link.code.clone(),
+            person_id,
+            name,
+            device_id,
+            device_name: self.0.options.device_name.clone(),
+            token,
+        };
+        let joined = api.join(&join).await?;
+        let row = CampusRow {
+            id: joined.campus_id,
+            name: joined.campus_name,
+            relay: link.relay.clone(),
+            person: joined.person.id,
+            device: joined.device_id,
+            hosted: false,
+            cursor: None,
+            set_aside: 0,
+        };
+        let key = link.to_string();
+        let stored = row.clone();
+        self.0
+            .cache
+            .write(Durability::Outbox, move |conn| {
+                campuses::insert(conn, &stored, now())?;
+                let mut apply = crate::cache::apply::Apply::new(conn, stored.id, stored.person);
+                apply.entity(&circles_protocol::Entity::Person(joined.person))?;
+                apply.finish()?;
+                Ok(campuses::end_pending_join(conn, &key)?)
+            })
+            .await?;
+        self.start(&row).await?;
+        self.tell(Update::Campuses);
+        self.engine(row.id)?.view().await
+    }
+
+    /// Forgets a campus on this device, with its cache, outbox and token.
+    pub async fn leave_campus(&self, campus: CampusId) -> Answer<()> {
+        let engine = self.engine(campus)?;
+        engine.stop().await;
+        let row = self.0.cache.read(move |conn| campuses::find(conn, campus)).await?;
+        self.0.engines.write().unwrap_or_else(PoisonError::into_inner).remove(&campus);
+        self.0.cache.write(Durability::Outbox, move |conn| Ok(campuses::delete(conn, campus)?)).await?;
+        self.0.tokens.forget(row.device).await?;
+        self.tell(Update::Campuses);
+        Ok(())
+    }
+
+    /// Says which campus is hosted by this app, and where its relay now is.
+    pub async fn set_hosted(&self, campus: CampusId, hosted: bool, relay: Url) -> Answer<()> {
+        let before = self.0.cache.read(move |conn| campuses::find(conn, campus)).await?;
+        let moved = before.relay != relay;
+        self.0
+            .cache
+            .write(Durability::Outbox, move |conn| Ok(campuses::set_hosted(conn, campus, hosted, &relay)?))
+            .await?;
+        if moved {
+            self.engine(campus)?.stop().await;
+            let row = self.0.cache.read(move |conn| campuses::find(conn, campus)).await?;
+            self.start(&row).await?;
+        }
+        self.tell(Update::Campus { campus: Box::new(self.engine(campus)?.view().await?) });
+        Ok(())
+    }
+
+    /// Connects at once.
+    #[expect(clippy::unused_async, reason = "every intent is one")]
+    pub async fn reconnect(&self, campus: CampusId) -> Answer<()> {
+        self.engine(campus)?.reconnect();
+        Ok(())
+    }
+
+    /// What is held and what is missing, of every campus.
+    pub async fn status(&self) -> Answer<Vec<CampusStatus>> {
+        let mut all = Vec::new();
+        for campus in self.campuses().await? {
+            let eyes = self.engine(campus.id)?.eyes();
+            let status = self.0.cache.read(move |conn| {
+                let row = campuses::find(conn, eyes.campus)?;
+                let circles = views::circles(conn, eyes)?.into_iter().filter(|it| it.joined);
+                Ok(CampusStatus {
+                    campus,
+                    cursor: row.cursor.map(|it| it.to_string()),
+                    set_aside: row.set_aside,
+                    circles: circles.map(|it| views::circle_status(conn, eyes, &it)).collect::<Result<_, _>>()?,
+                })
+            });
+            all.push(status.await?);
+        }
+        Ok(all)
+    }
+
+    // ---- oneself ---------------------------------------------------------------------------------------------------
+
+    /// Changes one's name and colour.
+    pub async fn edit_profile(&self, campus: CampusId, name: &str, hue: u16) -> Answer<()> {
+        let name = checked(valid_name(name, &()), "name", name.trim())?;
+        let engine = self.engine(campus)?;
+        let edit = EditProfile { name: Some(name), hue: Some(hue) };
+        let person: Person = engine.api().send(Method::PATCH, "v1/me", &edit).await?;
+        engine.apply(move |apply| Ok(apply.entity(&circles_protocol::Entity::Person(person))?)).await
+    }
+
+    /// One's devices.
+    pub async fn devices(&self, campus: CampusId) -> Answer<Vec<DeviceView>> {
+        let devices: Devices = self.engine(campus)?.api().get("v1/devices").await?;
+        let view = |it: circles_protocol::api::Device| DeviceView {
+            id: it.id,
+            name: it.name,
+            created_at: it.created_at,
+            last_seen_at: it.last_seen_at,
+            this: it.this,
+        };
+        Ok(devices.devices.into_iter().map(view).collect())
+    }
+
+    /// Signs a device out.
+    pub async fn revoke_device(&self, campus: CampusId, device: DeviceId) -> Answer<()> {
+        self.engine(campus)?.api().delete(&format!("v1/devices/{device}")).await
+    }
+
+    /// Makes an invite: into the campus, also into a circle, or for a device of one's own.
+    pub async fn create_invite(&self, campus: CampusId, circle: Option<CircleId>, device: bool) -> Answer<NewInvite> {
+        let create = CreateInvite {
+            id: InviteId::new(),
+            circle_id: circle,
+            device,
+            max_uses: if device { 1 } else { INVITE_USES },
+            life_s: if device { DEVICE_INVITE_LIFE_S } else { INVITE_LIFE_S },
+        };
+        let invite: Invite = self.engine(campus)?.api().send(Method::POST, "v1/invites", &create).await?;
+        let link = invite.link.ok_or(ClientError::NotARelay)?;
+        Ok(NewInvite { id: invite.id, link, expires_at: invite.expires_at, max_uses: invite.max_uses })
+    }
+
+    // ---- circles ---------------------------------------------------------------------------------------------------
+
+    /// The circles that one is a member of, and open ones that one could join.
+    pub async fn circles(&self, campus: CampusId) -> Answer<Vec<CircleView>> {
+        let eyes = self.engine(campus)?.eyes();
+        self.0.cache.read(move |conn| Ok(views::circles(conn, eyes)?)).await
+    }
+
+    /// Creates a circle.
+    pub async fn create_circle(
+        &self,
+        campus: CampusId,
+        name: &str,
+        topic: &str,
+        access: CircleKind,
+    ) -> Answer<CircleView> {
+        let name = checked(valid_name(name, &()), "name", name.trim())?;
+        let create = CreateCircle { id: CircleId::new(), name, topic: topic.trim().to_owned(), access };
+        let engine = self.engine(campus)?;
+        let state = engine.api().send(Method::POST, "v1/circles", &create).await?;
+        self.circle_state(&engine, state).await
+    }
+
+    /// Changes a circle's name and topic.
+    pub async fn edit_circle(&self, campus: CampusId, circle: CircleId, name: &str, topic: &str) -> Answer<()> {
+        let name = checked(valid_name(name, &()), "name", name.trim())?;
+        let edit = EditCircle { name: Some(name), topic: Some(topic.trim().to_owned()) };
+        let engine = self.engine(campus)?;
+        let state = engine.api().send(Method::PATCH, &format!("v1/circles/{circle}"), &edit).await?;
+        self.circle_state(&engine, state).await.map(drop)
+    }
+
+    /// Joins an open circle.
+    pub async fn join_circle(&self, campus: CampusId, circle: CircleId) -> Answer<()> {
+        let engine = self.engine(campus)?;
+        let state = engine.api().call(Method::POST, &format!("v1/circles/{circle}/join")).await?;
+        self.circle_state(&engine, state).await.map(drop)
+    }
+
+    /// Leaves a circle.
+    pub async fn leave_circle(&self, campus: CampusId, circle: CircleId) -> Answer<()> {
+        let engine = self.engine(campus)?;
+        let state: CircleState = engine.api().call(Method::POST, &format!("v1/circles/{circle}/leave")).await?;
+        engine.apply(move |apply| Ok(apply.circle_state(&state)?)).await
+    }
+
+    /// Brings a person into a circle.
+    pub async fn add_member(&self, campus: CampusId, circle: CircleId, person: PersonId) -> Answer<()> {
+        let engine = self.engine(campus)?;
+        let path = format!("v1/circles/{circle}/members");
+        let state = engine.api().send(Method::POST, &path, &AddMember { person_id: person }).await?;
+        self.circle_state(&engine, state).await.map(drop)
+    }
+
+    /// Removes a person from a circle.
+    pub async fn remove_member(&self, campus: CampusId, circle: CircleId, person: PersonId) -> Answer<()> {
+        self.engine(campus)?.api().delete(&format!("v1/circles/{circle}/members/{person}")).await
+    }
+
+    async fn circle_state(&self, engine: &Engine, state: CircleState) -> Answer<CircleView> {
+        let (eyes, id) = (engine.eyes(), state.circle.id);
+        engine.apply(move |apply| Ok(apply.circle_state(&state)?)).await?;
+        engine.fill();
+        self.0.cache.read(move |conn| views::circle(conn, eyes, id)?.ok_or(ClientError::NotFound("circle"))).await
+    }
+
+    /// The members of a circle, or everyone in the campus, by name.
+    pub async fn people(&self, campus: CampusId, circle: Option<CircleId>, query: &str) -> Answer<Vec<PersonView>> {
+        let query = query.to_owned();
+        self.0.cache.read(move |conn| Ok(views::people(conn, campus, circle, &query)?)).await
+    }
+
+    /// What the person looks at is caught up first.
+    #[expect(clippy::unused_async, reason = "every intent is one")]
+    pub async fn focus(&self, campus: Option<CampusId>, circle: Option<CircleId>) -> Answer<()> {
+        let engines = self.0.engines.read().unwrap_or_else(PoisonError::into_inner);
+        for (id, engine) in engines.iter() {
+            engine.focus(circle.filter(|_| campus == Some(*id)));
+        }
+        Ok(())
+    }
+
+    // ---- messages --------------------------------------------------------------------------------------------------
+
+    /// A window of a circle's timeline, as it is held.
+    pub async fn timeline(
+        &self,
+        campus: CampusId,
+        circle: CircleId,
+        anchor: Anchor,
+        limit: u32,
+    ) -> Answer<TimelineView> {
+        let eyes = self.engine(campus)?.eyes();
+        self.0.cache.read(move |conn| views::timeline(conn, eyes, circle, &anchor, limit)).await
+    }
+
+    /// Fetches what is missing in `from..=to`, nearest to `to` first, 200 at the most.
+    pub async fn fill(&self, campus: CampusId, circle: CircleId, from: Seq, to: Seq) -> Answer<()> {
+        let limit = (to.get() + 1).saturating_sub(from.get()).clamp(1, 200);
+        let query = format!("before={}&limit={limit}", to.next());
+        self.engine(campus)?.messages(circle, &query).await
+    }
+
+    /// Puts a message into the outbox. It is durable when this returns.
+    pub async fn send(
+        &self,
+        campus: CampusId,
+        circle: CircleId,
+        text: &str,
+        reply_to: Option<MessageId>,
+    ) -> Answer<MessageView> {
+        let text = checked(valid_text(text, &()), "text", text)?;
+        let id = MessageId::new();
+        self.write(campus, circle, Some(id), Intent::Post { text, reply_to }).await?;
+        let eyes = self.engine(campus)?.eyes();
+        self.0
+            .cache
+            .read(move |conn| views::messages(conn, eyes, circle, [id])?.pop().ok_or(ClientError::NotFound("message")))
+            .await
+    }
+
+    /// Changes the text of a message of one's own, sent or not.
+    pub async fn edit(&self, campus: CampusId, circle: CircleId, message: MessageId, text: &str) -> Answer<()> {
+        let text = checked(valid_text(text, &()), "text", text)?;
+        let engine = self.engine(campus)?;
+        self.0
+            .cache
+            .write(Durability::Outbox, move |conn| {
+                if outbox::rewrite(conn, campus, message, &text)? {
+                    return Ok(());
+                }
+                outbox::push(conn, campus, circle, Some(message), &Intent::Edit { text }, now())
+            })
+            .await?;
+        engine.wrote(touched(circle, message));
+        Ok(())
+    }
+
+    /// Deletes a message; one that is not sent yet is discarded.
+    pub async fn delete(&self, campus: CampusId, circle: CircleId, message: MessageId) -> Answer<()> {
+        let engine = self.engine(campus)?;
+        self.0
+            .cache
+            .write(Durability::Outbox, move |conn| {
+                let items = outbox::of_message(conn, campus, message)?;
+                let unsent = items
+                    .iter()
+                    .any(|it| matches!(it.intent, Intent::Post { .. }) && it.state != outbox::State::Sending);
+                if unsent {
+                    outbox::discard(conn, campus, message)?;
+                    return Ok(());
+                }
+                outbox::push(conn, campus, circle, Some(message), &Intent::Delete, now())
+            })
+            .await?;
+        engine.wrote(touched(circle, message));
+        Ok(())
+    }
+
+    /// Reacts to a message, or takes that back.
+    pub async fn react(
+        &self,
+        campus: CampusId,
+        circle: CircleId,
+        message: MessageId,
+        emoji: &str,
+        on: bool,
+    ) -> Answer<()> {
+        let emoji = checked(valid_emoji(emoji, &()), "reaction", emoji)?;
+        self.write(campus, circle, Some(message), Intent::React { emoji, on }).await
+    }
+
+    /// Queues what failed of a message again.
+    pub async fn retry(&self, campus: CampusId, circle: CircleId, message: MessageId) -> Answer<()> {
+        let engine = self.engine(campus)?;
+        self.0.cache.write(Durability::Outbox, move |conn| Ok(outbox::retry(conn, campus, message)?)).await?;
+        engine.wrote(touched(circle, message));
+        Ok(())
+    }
+
+    /// Gives up what is unsent of a message.
+    pub async fn discard(&self, campus: CampusId, circle: CircleId, message: MessageId) -> Answer<()> {
+        let engine = self.engine(campus)?;
+        self.0.cache.write(Durability::Outbox, move |conn| Ok(outbox::discard(conn, campus, message)?)).await?;
+        engine.wrote(touched(circle, message));
+        Ok(())
+    }
+
+    /// Everything of the circle up to this message was read.
+    pub async fn mark_read(&self, campus: CampusId, circle: CircleId, seq: Seq) -> Answer<()> {
+        let eyes = self.engine(campus)?.eyes();
+        let read = self.0.cache.read(move |conn| Ok(views::circle(conn, eyes, circle)?.map(|it| it.read_seq))).await?;
+        if read.is_none_or(|read| seq <= read) {
+            return Ok(());
+        }
+        self.write(campus, circle, None, Intent::Read { seq }).await
+    }
+
+    async fn write(
+        &self,
+        campus: CampusId,
+        circle: CircleId,
+        message: Option<MessageId>,
+        intent: Intent,
+    ) -> Answer<()> {
+        let engine = self.engine(campus)?;
+        self.0
+            .cache
+            .write(Durability::Outbox, move |conn| outbox::push(conn, campus, circle, message, &intent, now()))
+            .await?;
+        let mut touched = Touched::default();
+        touched.circles.entry(circle).or_default().extend(message);
+        engine.wrote(touched);
+        Ok(())
+    }
+
+    /// What stands in a circle's composer.
+    pub async fn draft(&self, campus: CampusId, circle: CircleId) -> Answer<DraftView> {
+        self.0.cache.read(move |conn| campuses::draft(conn, campus, circle)).await
+    }
+
+    /// Keeps what stands in a circle's composer.
+    pub async fn set_draft(&self, campus: CampusId, circle: CircleId, draft: DraftView) -> Answer<()> {
+        self.0.cache.write(Durability::Outbox, move |conn| campuses::set_draft(conn, campus, circle, &draft)).await
+    }
+
+    fn tell(&self, update: Update) {
+        // Nobody may be listening.
+        drop(self.0.updates.send(update));
+    }
+}
+
+fn touched(circle: CircleId, message: MessageId) -> Touched {
+    let mut touched = Touched::default();
+    touched.circles.entry(circle).or_default().insert(message);
+    touched
+}
+
+fn checked(rule: Result<(), impl std::fmt::Display>, what: &str, value: &str) -> Answer<String> {
+    match rule {
+        Ok(()) => Ok(value.to_owned()),
+        Err(error) => Err(ClientError::Invalid(format!("{what} {error}"))),
+    }
+}

@@ -1,0 +1,110 @@
+//! Telling the interface what changed, gathered over some milliseconds so that a flood stays a few updates.
+
+use std::{collections::HashMap, time::Instant};
+
+use circles_protocol::{CircleId, Seq};
+
+use super::{Engine, circles_of};
+use crate::{
+    cache::views,
+    error::ClientError,
+    limits::{NOTICE_PAUSE, UPDATE_MESSAGES_MAX, UPDATE_PAUSE},
+    view::Update,
+};
+
+impl Engine {
+    pub(super) async fn announce_updates(self) {
+        let mut last_notice = HashMap::new();
+        loop {
+            self.0.signals.announce.notified().await;
+            tokio::time::sleep(UPDATE_PAUSE).await;
+            if let Err(error) = self.announce(&mut last_notice).await {
+                // The interface can always take everything anew.
+                tracing::warn!(%error, "an update could not be made");
+                self.tell(Update::Timeline { campus_id: self.0.campus, circle_id: None });
+            }
+        }
+    }
+
+    async fn announce(&self, last_notice: &mut HashMap<CircleId, Instant>) -> Result<(), ClientError> {
+        let (touched, connection_changed) =
+            self.state(|it| (std::mem::take(&mut it.touched), std::mem::take(&mut it.connection_changed)));
+        let eyes = self.eyes();
+        if connection_changed || touched.people {
+            self.tell(Update::Campus { campus: Box::new(self.view().await?) });
+        }
+        if touched.people {
+            self.tell(Update::Timeline { campus_id: eyes.campus, circle_id: None });
+        }
+        let circles = circles_of(&touched);
+        let timelines = touched.timelines.clone();
+        let news = touched.news.clone();
+        let read = self
+            .0
+            .cache
+            .read(move |conn| {
+                let mut views = Vec::new();
+                let mut left = false;
+                for id in circles {
+                    match views::circle(conn, eyes, id)? {
+                        Some(view) => views.push(view),
+                        None => left = true,
+                    }
+                }
+                let mut messages = Vec::new();
+                for (circle, ids) in touched.circles {
+                    if !timelines.contains(&circle) && ids.len() <= UPDATE_MESSAGES_MAX && !ids.is_empty() {
+                        let wanted: Vec<_> = ids.into_iter().collect();
+                        let found = views::messages(conn, eyes, circle, wanted.iter().copied())?;
+                        let gone: Vec<_> =
+                            wanted.into_iter().filter(|id| !found.iter().any(|it| it.id == *id)).collect();
+                        messages.push((circle, Some((found, gone))));
+                    } else if !ids.is_empty() || timelines.contains(&circle) {
+                        messages.push((circle, None));
+                    }
+                }
+                let mut notices = Vec::new();
+                for (circle, id) in news {
+                    notices.extend(views::messages(conn, eyes, circle, [id])?.pop().map(|it| (circle, it)));
+                }
+                Ok((views, left, messages, notices))
+            })
+            .await?;
+        let (views, left, messages, notices) = read;
+        for (circle_id, found) in messages {
+            self.tell(match found {
+                Some((messages, discarded)) => {
+                    Update::Messages { campus_id: eyes.campus, circle_id, messages, discarded }
+                }
+                None => Update::Timeline { campus_id: eyes.campus, circle_id: Some(circle_id) },
+            });
+        }
+        for (circle_id, message) in notices {
+            let Some(circle) = views.iter().find(|it| it.id == circle_id && it.joined) else { continue };
+            let unread = message.seq.is_some_and(|seq: Seq| seq > circle.read_seq);
+            let lately = last_notice.get(&circle_id).is_some_and(|at| at.elapsed() < NOTICE_PAUSE);
+            if unread && !lately {
+                last_notice.insert(circle_id, Instant::now());
+                self.tell(Update::Notice {
+                    campus_id: eyes.campus,
+                    circle_id,
+                    circle_name: circle.name.clone(),
+                    author: message.author.name,
+                    text: views::preview(&message.text),
+                });
+            }
+        }
+        if !views.is_empty() {
+            self.tell(Update::Circles { campus_id: eyes.campus, circles: views });
+        }
+        if left {
+            self.tell(Update::Campuses);
+        }
+        Ok(())
+    }
+
+    fn tell(&self, update: Update) {
+        // Nobody may be listening, as in the command line.
+        drop(self.0.updates.send(update));
+    }
+}

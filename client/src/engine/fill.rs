@@ -1,0 +1,254 @@
+//! Filling gaps: what the person looks at first, then the newest page of each circle by unread, then the rest, in the
+//! background and resumable after a crash (design section 6).
+
+use circles_protocol::{
+    Change, CircleId, Scope,
+    api::{Me, MessagesPage},
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Engine;
+use crate::{
+    backoff::Backoff,
+    cache::{Durability, apply::Apply, campuses, ledger, views},
+    coverage::Stretch,
+    error::ClientError,
+    limits::{FILL_PAGE, FIRST_PAGE},
+    view::Connection,
+};
+
+/// A page of `GET /v1/changes` whose changes are read one by one: one that is not understood must not hide the others.
+#[derive(Deserialize)]
+struct Page {
+    epoch: circles_protocol::Epoch,
+    after: circles_protocol::Pos,
+    until: circles_protocol::Pos,
+    changes: Vec<Box<RawValue>>,
+}
+
+impl Engine {
+    /// Fills gaps whenever there may be some.
+    pub(super) async fn fill_gaps(self) {
+        let mut backoff = Backoff::default();
+        loop {
+            self.0.signals.fill.notified().await;
+            while let Err(error) = self.fill_once().await {
+                if error.signed_out() {
+                    break;
+                }
+                tracing::debug!(%error, "gaps stay for now");
+                let wait = backoff.next(rand::random());
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = self.0.signals.online.notified() => {}
+                }
+            }
+            backoff.reset();
+        }
+    }
+
+    async fn fill_once(&self) -> Result<(), ClientError> {
+        if self.state(|it| std::mem::take(&mut it.resync))
+            && let Err(error) = self.take_heads().await
+        {
+            self.state(|it| it.resync = true);
+            return Err(error);
+        }
+        self.name_circles().await?;
+        if let Some(circle) = self.state(|it| it.focus) {
+            self.newest_page(circle).await?;
+        }
+        // The newest page of each scope first, then everything: a person may open any circle.
+        for scope in self.scopes().await? {
+            self.fill_scope(scope, Some(1)).await?;
+        }
+        for scope in self.scopes().await? {
+            self.fill_scope(scope, None).await?;
+        }
+        self.count_missing().await
+    }
+
+    /// Asks for the circles, their heads and read markers as of now.
+    async fn take_heads(&self) -> Result<(), ClientError> {
+        let me: Me = self.api().get("v1/me").await?;
+        self.apply(move |apply| {
+            apply.entity(&circles_protocol::Entity::Person(me.person.clone()))?;
+            for state in &me.circles {
+                apply.circle_state(state)?;
+            }
+            let listed: Vec<CircleId> = me.circles.iter().map(|it| it.circle.id).collect();
+            apply.leave_unlisted(&listed, me.cursor.pos)?;
+            Ok(())
+        })
+        .await?;
+        self.count_missing().await
+    }
+
+    /// The name of a private circle that one was brought into lies in its history: it is asked for.
+    async fn name_circles(&self) -> Result<(), ClientError> {
+        let eyes = self.eyes();
+        let unknown: Vec<CircleId> = self
+            .0
+            .cache
+            .read(move |conn| {
+                let known = views::circles(conn, eyes)?;
+                let joined = views::joined(conn, eyes)?;
+                Ok(joined.into_iter().filter(|id| !known.iter().any(|it| it.id == *id)).collect())
+            })
+            .await?;
+        for circle in unknown {
+            let state = self.api().get(&format!("v1/circles/{circle}")).await?;
+            self.apply(move |apply| Ok(apply.circle_state(&state)?)).await?;
+        }
+        Ok(())
+    }
+
+    /// The last messages of a circle, if they are not held: on screen before anything else.
+    pub(crate) async fn newest_page(&self, circle: CircleId) -> Result<(), ClientError> {
+        let eyes = self.eyes();
+        let held = self
+            .0
+            .cache
+            .read(move |conn| {
+                let view = views::timeline(conn, eyes, circle, &crate::view::Anchor::Latest, FIRST_PAGE)?;
+                Ok(view.to < view.from || view.messages.last().and_then(|it| it.seq) == Some(view.to))
+            })
+            .await?;
+        if held { Ok(()) } else { self.messages(circle, &format!("limit={FIRST_PAGE}")).await }
+    }
+
+    /// A page of messages by `seq`.
+    pub(crate) async fn messages(&self, circle: CircleId, query: &str) -> Result<(), ClientError> {
+        let page: MessagesPage = self.api().get(&format!("v1/circles/{circle}/messages?{query}")).await?;
+        self.apply(move |apply| {
+            apply.touched.timelines.insert(circle);
+            Ok(apply.messages_page(circle, &page)?)
+        })
+        .await
+    }
+
+    /// The scopes with gaps: people first, so that messages have names; then the circle in focus, then by unread.
+    async fn scopes(&self) -> Result<Vec<Scope>, ClientError> {
+        let eyes = self.eyes();
+        let focus = self.state(|it| it.focus);
+        self.0
+            .cache
+            .read(move |conn| {
+                let mut circles = views::circles(conn, eyes)?;
+                circles.retain(|it| it.joined);
+                circles.sort_by_key(|it| (Some(it.id) != focus, std::cmp::Reverse(it.unread)));
+                let all = [Scope::Campus, Scope::Person(eyes.me)]
+                    .into_iter()
+                    .chain(circles.into_iter().map(|it| Scope::Circle(it.id)));
+                let mut with_gaps = Vec::new();
+                for scope in all {
+                    if !ledger::gaps(conn, eyes.campus, scope)?.is_empty() {
+                        with_gaps.push(scope);
+                    }
+                }
+                Ok(with_gaps)
+            })
+            .await
+    }
+
+    /// Fills the gaps of one scope, newest first, `pages` at the most. The next page is fetched while one is stored.
+    async fn fill_scope(&self, scope: Scope, pages: Option<u32>) -> Result<(), ClientError> {
+        let Some(mut gap) = self.newest_gap(scope).await? else { return Ok(()) };
+        let mut page = match self.page(scope, gap).await {
+            Ok(page) => page,
+            Err(ClientError::Relay(problem, _)) if problem.status == 403 || problem.status == 404 => {
+                // One is not a member any more: the membership change says so, or the heads do.
+                self.state(|it| it.resync = true);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let mut done = 1;
+        loop {
+            let rest = Stretch::new(gap.after, page.after);
+            if let Some(rest) = rest.filter(|_| pages.is_none_or(|most| done < most)) {
+                let (stored, next) = tokio::join!(self.store(scope, page), self.page(scope, rest));
+                stored?;
+                (gap, page) = (rest, next?);
+            } else {
+                self.store(scope, page).await?;
+                if pages.is_some_and(|most| done >= most) {
+                    return Ok(());
+                }
+                let Some(next) = self.newest_gap(scope).await? else { return Ok(()) };
+                (gap, page) = (next, self.page(scope, next).await?);
+            }
+            done += 1;
+            self.count_missing().await?;
+        }
+    }
+
+    async fn newest_gap(&self, scope: Scope) -> Result<Option<Stretch>, ClientError> {
+        let campus = self.0.campus;
+        self.0.cache.read(move |conn| Ok(ledger::gaps(conn, campus, scope)?.pop())).await
+    }
+
+    async fn page(&self, scope: Scope, gap: Stretch) -> Result<Page, ClientError> {
+        let Stretch { after, until } = gap;
+        self.api()
+            .get(&format!("v1/changes?scope={scope}&after={after}&until={until}&order=newest&limit={FILL_PAGE}"))
+            .await
+    }
+
+    /// Stores a page together with what it covers, in one transaction: a crash neither loses nor invents a gap.
+    async fn store(&self, scope: Scope, page: Page) -> Result<(), ClientError> {
+        let eyes = self.eyes();
+        let touched = self
+            .0
+            .cache
+            .write(Durability::Cache, move |conn| {
+                let held = campuses::find(conn, eyes.campus)?.cursor;
+                if held.is_none_or(|it| it.epoch != page.epoch) {
+                    return Err(ClientError::Offline("the relay's history is another one".to_owned()));
+                }
+                let mut apply = Apply::new(conn, eyes.campus, eyes.me);
+                for raw in &page.changes {
+                    match serde_json::from_str::<Change>(raw.get()) {
+                        Ok(change) => apply.entity(&change.entity)?,
+                        Err(error) => {
+                            campuses::set_aside(conn, eyes.campus, "change", raw.get(), &error.to_string())?;
+                        }
+                    }
+                }
+                apply.cover(scope, page.after, page.until)?;
+                if let Scope::Circle(circle) = scope {
+                    apply.touched.timelines.insert(circle);
+                }
+                Ok(apply.finish()?)
+            })
+            .await?;
+        self.touched(touched);
+        Ok(())
+    }
+
+    /// Tells how much is still missing.
+    async fn count_missing(&self) -> Result<(), ClientError> {
+        let eyes = self.eyes();
+        let missing = self
+            .0
+            .cache
+            .read(move |conn| {
+                let mut missing = ledger::missing(conn, eyes.campus, Scope::Campus)?
+                    + ledger::missing(conn, eyes.campus, Scope::Person(eyes.me))?;
+                for circle in views::joined(conn, eyes)? {
+                    missing += ledger::missing(conn, eyes.campus, Scope::Circle(circle))?;
+                }
+                Ok(missing)
+            })
+            .await?;
+        let online = self.state(|it| {
+            it.missing = missing;
+            matches!(it.connection, Connection::Online { .. })
+        });
+        if online {
+            self.set_connection(Connection::Online { missing });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,312 @@
+//! The stream of a campus, opened again and again from the stored cursor. Reconnecting is not a failure, it is the
+//! architecture (design section 1).
+
+use std::{future, time::Duration};
+
+use circles_protocol::{
+    Change, Cursor, Entity, MembershipState, Pos, Scope,
+    event::{Bye, ByeReason, EventName, Gap, Hello, Reset},
+};
+use eventsource_client::Event;
+use futures::FutureExt;
+
+use super::Engine;
+use crate::{
+    backoff::Backoff,
+    cache::{
+        Durability,
+        apply::{Apply, Touched},
+        campuses, ledger,
+    },
+    error::ClientError,
+    limits::{BATCH_EVENTS_MAX, SILENCE_MAX},
+    stream::EventStream,
+    view::Connection,
+};
+
+/// A heartbeat that is named shorter than this is not believed: the machine may be busy.
+const SILENCE_MIN: Duration = Duration::from_secs(3);
+
+/// Why one connection ended.
+enum End {
+    /// The relay said so, or the network.
+    Closed,
+    /// Somebody asked for a new one.
+    Asked,
+}
+
+impl Engine {
+    /// Keeps a stream open for as long as the app runs.
+    pub(super) async fn stay_connected(self) {
+        let mut backoff = Backoff::default();
+        loop {
+            let mut opened = false;
+            let error = match self.connection(&mut opened).await {
+                Ok(End::Asked) => {
+                    backoff.reset();
+                    self.set_connection(Connection::Connecting);
+                    continue;
+                }
+                Ok(End::Closed) => ClientError::Offline("the relay closed the stream".to_owned()),
+                Err(error) => error,
+            };
+            // After a connection that worked the next attempt is made at once.
+            if opened {
+                backoff.reset();
+                tracing::debug!(%error, "the stream ended");
+                if error.passes() {
+                    continue;
+                }
+            }
+            let asked = error.retry_after_s().map_or(Duration::ZERO, Duration::from_secs);
+            let wait = backoff.next(rand::random()).max(asked.min(crate::limits::RETRY_MAX));
+            self.offline(&error, wait);
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.0.signals.reconnect.notified() => backoff.reset(),
+            }
+        }
+    }
+
+    /// One connection, and those that replace it before it ends.
+    async fn connection(&self, opened: &mut bool) -> Result<End, ClientError> {
+        let mut stream = EventStream::open(self.api(), self.cursor().await?.as_ref())?;
+        // The next stream, once this one said `bye`: both live for a moment, and nothing is doubled because states are.
+        let mut next: Option<EventStream> = None;
+        let mut open_next_at: Option<tokio::time::Instant> = None;
+        loop {
+            let open_next = async {
+                match open_next_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.0.signals.reconnect.notified() => return Ok(End::Asked),
+                () = open_next => {
+                    open_next_at = None;
+                    next = Some(EventStream::open(self.api(), self.cursor().await?.as_ref())?);
+                }
+                event = async { match &mut next { Some(next) => next.next().await, None => future::pending().await } } => {
+                    match event {
+                        Ok(Some(event)) => {
+                            stream = next.take().expect("its event just came");
+                            self.batch(&mut stream, event, opened).await?;
+                        }
+                        // The old stream still runs; when it ends the loop around tries again.
+                        Ok(None) => next = None,
+                        Err(error) => {
+                            tracing::debug!(%error, "the next stream did not open");
+                            next = None;
+                        }
+                    }
+                }
+                event = stream.next() => {
+                    match event? {
+                        None => match next.take() {
+                            Some(it) => stream = it,
+                            None => return Ok(End::Closed),
+                        },
+                        Some(event) => {
+                            if let Some(bye) = self.batch(&mut stream, event, opened).await? {
+                                if bye.reason == ByeReason::Revoked {
+                                    return Ok(End::Closed);
+                                }
+                                let wait = Duration::from_millis(u64::from(bye.reconnect_ms));
+                                open_next_at = Some(tokio::time::Instant::now() + wait);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn cursor(&self) -> Result<Option<Cursor>, ClientError> {
+        let campus = self.0.campus;
+        self.0.cache.read(move |conn| Ok(campuses::find(conn, campus)?.cursor)).await
+    }
+
+    /// Applies an event and all that are there already in one transaction (design section 6). Returns a `bye` among them.
+    async fn batch(
+        &self,
+        stream: &mut EventStream,
+        first: Event,
+        opened: &mut bool,
+    ) -> Result<Option<Bye>, ClientError> {
+        let mut events = vec![first];
+        let mut failed = None;
+        while events.len() < BATCH_EVENTS_MAX {
+            match stream.next().now_or_never() {
+                Some(Ok(Some(event))) => events.push(event),
+                Some(Err(error)) => {
+                    failed = Some(error);
+                    break;
+                }
+                Some(Ok(None)) | None => break,
+            }
+        }
+        let eyes = self.eyes();
+        let outcome = self
+            .0
+            .cache
+            .write(Durability::Cache, move |conn| {
+                let mut batch = Batch::default();
+                for event in &events {
+                    batch.event(conn, eyes, event)?;
+                }
+                Ok(batch)
+            })
+            .await?;
+        self.touched(outcome.touched);
+        if let Some(hello) = outcome.hello {
+            *opened = true;
+            let heartbeats = Duration::from_millis(u64::from(hello.heartbeat_ms)) * 3;
+            stream.silence_max = heartbeats.clamp(SILENCE_MIN, SILENCE_MAX);
+            self.online();
+        }
+        if outcome.resync {
+            self.state(|it| it.resync = true);
+        }
+        if outcome.resync || outcome.fill {
+            self.0.signals.fill.notify_one();
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(outcome.bye),
+        }
+    }
+}
+
+/// What a batch of events came to.
+#[derive(Default)]
+struct Batch {
+    touched: Touched,
+    hello: Option<Hello>,
+    bye: Option<Bye>,
+    /// Heads must be asked for.
+    resync: bool,
+    /// There may be gaps.
+    fill: bool,
+}
+
+impl Batch {
+    fn event(
+        &mut self,
+        conn: &rusqlite::Connection,
+        eyes: crate::cache::views::Eyes,
+        event: &Event,
+    ) -> Result<(), ClientError> {
+        let Some(name) = EventName::parse(&event.event_type) else { return Ok(()) };
+        let cursor = event.id.as_deref().and_then(|id| id.parse::<Cursor>().ok());
+        let understood = match name {
+            EventName::Hello => self.hello(conn, eyes, &event.data),
+            EventName::Change => self.change(conn, eyes, &event.data),
+            EventName::Gap => self.gap(conn, eyes, &event.data),
+            EventName::Reset => self.reset(conn, eyes, &event.data),
+            EventName::Bye => serde_json::from_str(&event.data).map(|bye| self.bye = Some(bye)).map_err(Trouble::from),
+            EventName::Ping => Ok(()),
+        };
+        match understood {
+            Ok(()) => {}
+            Err(Trouble::Client(error)) => return Err(error),
+            Err(Trouble::Event(reason)) => {
+                tracing::warn!(%reason, event = %event.event_type, "an event was set aside");
+                campuses::set_aside(conn, eyes.campus, &event.event_type, &event.data, &reason)?;
+                // The chain shows what it was about when the next change of its scope comes; the heads show it now.
+                self.resync = true;
+            }
+        }
+        // In the same transaction as what it covers (design 3.5). A hello's cursor is where the stream begins.
+        if let Some(cursor) = cursor.filter(|_| !matches!(name, EventName::Hello | EventName::Reset)) {
+            campuses::advance(conn, eyes.campus, &cursor)?;
+        }
+        Ok(())
+    }
+
+    fn hello(
+        &mut self,
+        conn: &rusqlite::Connection,
+        eyes: crate::cache::views::Eyes,
+        data: &str,
+    ) -> Result<(), Trouble> {
+        let hello: Hello = serde_json::from_str(data)?;
+        campuses::set_name(conn, eyes.campus, &hello.campus_name).map_err(ClientError::from)?;
+        // A crash may have left gaps.
+        self.fill = true;
+        self.hello = Some(hello);
+        Ok(())
+    }
+
+    fn change(
+        &mut self,
+        conn: &rusqlite::Connection,
+        eyes: crate::cache::views::Eyes,
+        data: &str,
+    ) -> Result<(), Trouble> {
+        let change: Change = serde_json::from_str(data)?;
+        let mut apply = Apply::new(conn, eyes.campus, eyes.me);
+        apply.change(&change).map_err(ClientError::from)?;
+        let mut touched = apply.finish().map_err(ClientError::from)?;
+        match &change.entity {
+            Entity::Message(it) if it.author_id != eyes.me && it.deleted_at.is_none() && it.edited_at.is_none() => {
+                touched.news.insert(it.circle_id, it.id);
+            }
+            // The circle's history before is a gap now, and its name may not be known.
+            Entity::Membership(it) if it.person_id == eyes.me => self.resync |= it.state == MembershipState::Joined,
+            _ => {}
+        }
+        let gaps = ledger::gaps(conn, eyes.campus, change.scope).map_err(ClientError::from)?;
+        self.fill |= !gaps.is_empty();
+        self.touched.merge(touched);
+        Ok(())
+    }
+
+    fn gap(&mut self, conn: &rusqlite::Connection, eyes: crate::cache::views::Eyes, data: &str) -> Result<(), Trouble> {
+        let gap: Gap = serde_json::from_str(data)?;
+        let mut apply = Apply::new(conn, eyes.campus, eyes.me);
+        for it in &gap.scopes {
+            apply.reach(it.scope, it.until, it.head_seq).map_err(ClientError::from)?;
+            if let Scope::Circle(circle) = it.scope {
+                apply.touched.circles.entry(circle).or_default();
+            }
+        }
+        self.touched.merge(apply.finish().map_err(ClientError::from)?);
+        self.resync = true;
+        Ok(())
+    }
+
+    fn reset(
+        &mut self,
+        conn: &rusqlite::Connection,
+        eyes: crate::cache::views::Eyes,
+        data: &str,
+    ) -> Result<(), Trouble> {
+        let reset: Reset = serde_json::from_str(data)?;
+        tracing::warn!(reason = ?reset.reason, "the relay's history is another one: everything is compared anew");
+        ledger::forget(conn, eyes.campus).map_err(ClientError::from)?;
+        campuses::restart(conn, eyes.campus, &reset.epoch).map_err(ClientError::from)?;
+        if reset.head > Pos::ZERO {
+            self.resync = true;
+        }
+        Ok(())
+    }
+}
+
+/// An event that cannot be understood is set aside; a cache that does not work ends the connection.
+enum Trouble {
+    Event(String),
+    Client(ClientError),
+}
+
+impl From<serde_json::Error> for Trouble {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Event(error.to_string())
+    }
+}
+
+impl From<ClientError> for Trouble {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}

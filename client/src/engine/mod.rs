@@ -1,0 +1,277 @@
+//! One campus at work: the stream, the filling of gaps, the outbox and the telling of updates, each a task of its own.
+
+mod announce;
+mod fill;
+mod live;
+mod send;
+mod wake;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use circles_protocol::{CampusId, CircleId, PersonId, UnixMs};
+use tokio::sync::{Notify, broadcast};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    api::Api,
+    cache::{Cache, Durability, apply::Touched, campuses, views::Eyes},
+    error::ClientError,
+    view::{CampusView, Connection, ConnectionProblem, TokenPlace, Update},
+};
+
+/// A campus at work. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    campus: CampusId,
+    me: PersonId,
+    api: Api,
+    cache: Cache,
+    token_place: TokenPlace,
+    updates: broadcast::Sender<Update>,
+    state: Mutex<State>,
+    /// Wakes the tasks.
+    signals: Signals,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+struct State {
+    connection: Connection,
+    focus: Option<CircleId>,
+    touched: Touched,
+    connection_changed: bool,
+    /// Whether the circles' heads must be asked for before gaps can be known.
+    resync: bool,
+    missing: u64,
+}
+
+#[derive(Default)]
+struct Signals {
+    /// There may be gaps to fill.
+    fill: Notify,
+    /// There may be something to send.
+    send: Notify,
+    /// There is something to tell.
+    announce: Notify,
+    /// Connect anew now.
+    reconnect: Notify,
+    /// The stream is open: whoever waits for the network can go on.
+    online: Notify,
+}
+
+/// What an engine is made from.
+pub struct Parts {
+    /// The campus.
+    pub campus: CampusId,
+    /// Who one is there.
+    pub me: PersonId,
+    /// Its relay, with the device's token.
+    pub api: Api,
+    /// The cache.
+    pub cache: Cache,
+    /// Where the token is kept.
+    pub token_place: TokenPlace,
+    /// Who is told.
+    pub updates: broadcast::Sender<Update>,
+}
+
+impl Engine {
+    /// Starts the tasks, if `run`; an engine that does not run only answers, and puts what is written into the outbox.
+    pub fn start(parts: Parts, run: bool) -> Self {
+        let engine = Self(Arc::new(Inner {
+            campus: parts.campus,
+            me: parts.me,
+            api: parts.api,
+            cache: parts.cache,
+            token_place: parts.token_place,
+            updates: parts.updates,
+            state: Mutex::new(State {
+                connection: Connection::Connecting,
+                focus: None,
+                touched: Touched::default(),
+                connection_changed: false,
+                resync: false,
+                missing: 0,
+            }),
+            signals: Signals::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }));
+        engine.task(Engine::announce_updates);
+        if run {
+            engine.task(Engine::stay_connected);
+            engine.task(Engine::fill_gaps);
+            engine.task(Engine::send_outbox);
+            engine.task(Engine::watch_clocks);
+        }
+        engine.0.tasks.close();
+        engine
+    }
+
+    fn task<F>(&self, run: impl FnOnce(Self) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let stop = self.0.stop.clone();
+        let work = run(self.clone());
+        self.0.tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+
+    /// Stops the tasks and waits for them.
+    pub async fn stop(&self) {
+        self.0.stop.cancel();
+        self.0.tasks.wait().await;
+    }
+
+    /// The relay.
+    pub fn api(&self) -> &Api {
+        &self.0.api
+    }
+
+    /// Whose eyes it sees with.
+    pub fn eyes(&self) -> Eyes {
+        Eyes { campus: self.0.campus, me: self.0.me }
+    }
+
+    /// The campus as shown.
+    pub async fn view(&self) -> Result<CampusView, ClientError> {
+        let eyes = self.eyes();
+        let connection = self.state(|it| it.connection.clone());
+        let token_place = self.0.token_place.clone();
+        self.0
+            .cache
+            .read(move |conn| {
+                let row = campuses::find(conn, eyes.campus)?;
+                Ok(CampusView {
+                    id: row.id,
+                    name: row.name,
+                    relay: row.relay.to_string(),
+                    me: crate::cache::views::person(conn, eyes.campus, eyes.me)?,
+                    connection,
+                    hosted: row.hosted,
+                    token_place,
+                })
+            })
+            .await
+    }
+
+    /// What the person looks at is caught up first.
+    pub fn focus(&self, circle: Option<CircleId>) {
+        self.state(|it| it.focus = circle);
+        if circle.is_some() {
+            self.0.signals.fill.notify_one();
+        }
+    }
+
+    /// There may be gaps to fill.
+    pub fn fill(&self) {
+        self.0.signals.fill.notify_one();
+    }
+
+    /// Connects anew at once.
+    pub fn reconnect(&self) {
+        self.0.signals.reconnect.notify_one();
+    }
+
+    /// Something was put into the outbox.
+    pub fn wrote(&self, touched: Touched) {
+        self.touched(touched);
+        self.0.signals.send.notify_one();
+    }
+
+    /// Applies states in one transaction, then tells what changed.
+    pub async fn apply<F>(&self, change: F) -> Result<(), ClientError>
+    where
+        F: FnOnce(&mut crate::cache::apply::Apply<'_>) -> Result<(), ClientError> + Send + 'static,
+    {
+        let eyes = self.eyes();
+        let touched = self
+            .0
+            .cache
+            .write(Durability::Cache, move |conn| {
+                let mut apply = crate::cache::apply::Apply::new(conn, eyes.campus, eyes.me);
+                change(&mut apply)?;
+                Ok(apply.finish()?)
+            })
+            .await?;
+        self.touched(touched);
+        Ok(())
+    }
+
+    fn state<T>(&self, with: impl FnOnce(&mut State) -> T) -> T {
+        with(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn touched(&self, touched: Touched) {
+        if touched.is_empty() && touched.news.is_empty() {
+            return;
+        }
+        self.state(|it| it.touched.merge(touched));
+        self.0.signals.announce.notify_one();
+    }
+
+    fn set_connection(&self, connection: Connection) {
+        let changed = self.state(|it| {
+            let changed = it.connection != connection;
+            it.connection = connection;
+            it.connection_changed |= changed;
+            changed
+        });
+        if changed {
+            self.0.signals.announce.notify_one();
+        }
+    }
+
+    fn online(&self) {
+        let missing = self.state(|it| it.missing);
+        self.set_connection(Connection::Online { missing });
+        self.0.signals.online.notify_waiters();
+        self.0.signals.send.notify_one();
+    }
+
+    fn offline(&self, error: &ClientError, wait: Duration) {
+        if error.signed_out() {
+            self.set_connection(Connection::SignedOut);
+            return;
+        }
+        let now = now();
+        let since = self.state(|it| match &it.connection {
+            Connection::Offline { since, .. } => *since,
+            _ => now,
+        });
+        let retry_at = UnixMs(now.0 + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));
+        self.set_connection(Connection::Offline { since, problem: problem(error), retry_at });
+    }
+}
+
+/// Why there is no stream, for the interface.
+fn problem(error: &ClientError) -> ConnectionProblem {
+    match error {
+        ClientError::NotARelay => ConnectionProblem::NotARelay,
+        ClientError::Relay(..) => ConnectionProblem::RelayUnavailable,
+        ClientError::DiskFull => ConnectionProblem::DiskFull,
+        ClientError::Offline(reason) if reason.contains("silent") => ConnectionProblem::Silent,
+        _ => ConnectionProblem::Unreachable,
+    }
+}
+
+/// The wall clock, for what people are shown.
+pub fn now() -> UnixMs {
+    UnixMs(jiff::Timestamp::now().as_millisecond())
+}
+
+/// The circles of a set of changes, each once.
+fn circles_of(touched: &Touched) -> HashSet<CircleId> {
+    touched.circles.keys().chain(&touched.timelines).copied().collect()
+}

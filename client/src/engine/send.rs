@@ -1,0 +1,178 @@
+//! The outbox at work: one item at a time, the oldest first, until the relay has it (design 3.7).
+
+use std::time::Duration;
+
+use circles_protocol::{
+    Code, Entity, Message, Reaction, ReadMarker, UnixMs,
+    api::{EditMessage, MarkRead, PostMessage, React, Receipt},
+};
+use reqwest::Method;
+
+use super::{Engine, now};
+use crate::{
+    backoff::Backoff,
+    cache::{
+        Durability,
+        apply::{Apply, Touched},
+        outbox::{self, Intent, Item},
+    },
+    error::ClientError,
+    limits::{OTHER_PROCESS_CHECK, RETRY_MAX},
+};
+
+/// A message that was written this much before it is sent says when it was written, in ms.
+const WRITTEN_EARLIER_MS: i64 = 2_000;
+
+/// What the relay made of an item.
+enum Done {
+    Posted(Receipt),
+    State(Box<Entity>),
+}
+
+impl Engine {
+    /// Sends what waits, for ever.
+    pub(super) async fn send_outbox(self) {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.send_next().await {
+                Ok(true) => backoff.reset(),
+                Ok(false) => tokio::select! {
+                    () = self.0.signals.send.notified() => {}
+                    // Another process of the same person may have put something in.
+                    () = tokio::time::sleep(OTHER_PROCESS_CHECK) => {}
+                },
+                Err(error) => {
+                    tracing::debug!(%error, "what was written waits");
+                    let asked = error.retry_after_s().map_or(Duration::ZERO, Duration::from_secs);
+                    let wait = backoff.next(rand::random()).max(asked.min(RETRY_MAX));
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = self.0.signals.online.notified() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends the next item; false if nothing waits. An error means that the item waits on.
+    async fn send_next(&self) -> Result<bool, ClientError> {
+        let campus = self.0.campus;
+        let Some(item) = self.0.cache.read(move |conn| Ok(outbox::next(conn, campus)?)).await? else {
+            return Ok(false);
+        };
+        let n = item.n;
+        // An edit or discard may have come in between: only what is marked as under way is sent, as it then stands.
+        let marked = self
+            .0
+            .cache
+            .write(Durability::Cache, move |conn| {
+                outbox::sending(conn, n)?;
+                Ok(outbox::of_circle(conn, campus, item.circle)?.into_iter().find(|it| it.n == n))
+            })
+            .await?;
+        let Some(item) = marked else { return Ok(true) };
+        match self.deliver(&item).await {
+            Ok(done) => self.delivered(item, done).await?,
+            Err(error) if error.passes() || error.signed_out() => return Err(error),
+            Err(error) => self.refused(item, &error).await?,
+        }
+        Ok(true)
+    }
+
+    async fn deliver(&self, item: &Item) -> Result<Done, ClientError> {
+        let circle = item.circle;
+        let message = item.message.ok_or(ClientError::NotFound("message"));
+        match &item.intent {
+            Intent::Post { text, reply_to } => {
+                let post = PostMessage {
+                    id: message?,
+                    text: text.clone(),
+                    reply_to: *reply_to,
+                    written_at: written_earlier(item.written_at),
+                };
+                self.api().send(Method::POST, &format!("v1/circles/{circle}/messages"), &post).await.map(Done::Posted)
+            }
+            Intent::Edit { text } => {
+                let path = format!("v1/messages/{}", message?);
+                let edited: Message =
+                    self.api().send(Method::PATCH, &path, &EditMessage { text: text.clone() }).await?;
+                Ok(Done::State(Box::new(Entity::Message(edited))))
+            }
+            Intent::Delete => {
+                let deleted: Message = self.api().call(Method::DELETE, &format!("v1/messages/{}", message?)).await?;
+                Ok(Done::State(Box::new(Entity::Message(deleted))))
+            }
+            Intent::React { emoji, on } => {
+                let path = format!("v1/messages/{}/reactions", message?);
+                let react = React { emoji: emoji.clone(), on: *on };
+                let reaction: Reaction = self.api().send(Method::PUT, &path, &react).await?;
+                Ok(Done::State(Box::new(Entity::Reaction(reaction))))
+            }
+            Intent::Read { seq } => {
+                let path = format!("v1/circles/{circle}/read");
+                let marker: ReadMarker = self.api().send(Method::PUT, &path, &MarkRead { seq: *seq }).await?;
+                Ok(Done::State(Box::new(Entity::ReadMarker(marker))))
+            }
+        }
+    }
+
+    /// The relay has it: the message is an ordinary one at once, and the stream's own change later is a repetition.
+    async fn delivered(&self, item: Item, done: Done) -> Result<(), ClientError> {
+        let eyes = self.eyes();
+        let touched = self
+            .0
+            .cache
+            .write(Durability::Cache, move |conn| {
+                let mut apply = Apply::new(conn, eyes.campus, eyes.me);
+                match (done, &item.intent) {
+                    (Done::Posted(receipt), Intent::Post { text, reply_to }) => {
+                        apply.entity(&Entity::Message(Message {
+                            id: receipt.id,
+                            circle_id: receipt.circle_id,
+                            seq: receipt.seq,
+                            author_id: eyes.me,
+                            text: text.clone(),
+                            reply_to: *reply_to,
+                            created_at: receipt.created_at,
+                            written_at: written_earlier(item.written_at),
+                            edited_at: None,
+                            deleted_at: None,
+                            version: receipt.pos,
+                        }))?;
+                    }
+                    (Done::State(entity), _) => apply.entity(&entity)?,
+                    (Done::Posted(_), _) => unreachable!("only a post gets a receipt"),
+                }
+                outbox::remove(conn, item.n)?;
+                let messages = apply.touched.circles.entry(item.circle).or_default();
+                messages.extend(item.message);
+                Ok(apply.finish()?)
+            })
+            .await?;
+        self.touched(touched);
+        Ok(())
+    }
+
+    /// The relay refused it. What a person wrote is shown as failed, with the reason; a read marker is nothing to show.
+    async fn refused(&self, item: Item, error: &ClientError) -> Result<(), ClientError> {
+        let gone = matches!((&item.intent, error), (Intent::Delete, ClientError::Relay(problem, _))
+            if problem.code == Code::MessageDeleted || problem.code == Code::NotFound);
+        let drop_it = gone || matches!(item.intent, Intent::Read { .. });
+        let reason = error.to_string();
+        tracing::info!(%reason, kind = ?item.intent, "the relay refused what was written");
+        let mut touched = Touched::default();
+        touched.circles.entry(item.circle).or_default().extend(item.message);
+        self.0
+            .cache
+            .write(Durability::Outbox, move |conn| {
+                Ok(if drop_it { outbox::remove(conn, item.n) } else { outbox::fail(conn, item.n, &reason) }?)
+            })
+            .await?;
+        self.touched(touched);
+        Ok(())
+    }
+}
+
+fn written_earlier(written_at: UnixMs) -> Option<UnixMs> {
+    (now().0 - written_at.0 > WRITTEN_EARLIER_MS).then_some(written_at)
+}

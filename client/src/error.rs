@@ -1,0 +1,122 @@
+//! What can go wrong with an intent, in plain words.
+
+use circles_protocol::{Code, Problem, invite::InviteLinkError};
+
+use crate::view::Failure;
+
+/// Why an intent was not carried out. Nothing was changed, unless the variant says so.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The relay does not answer.
+    #[error("the relay cannot be reached: {0}")]
+    Offline(String),
+    /// Something that is no relay answered.
+    #[error("something answered that is not a relay; this network may want you to sign in first")]
+    NotARelay,
+    /// The relay refused.
+    #[error("{}", problem_text(.0))]
+    Relay(Box<Problem>, Option<u64>),
+    /// The invite link is not whole.
+    #[error(transparent)]
+    InviteLink(#[from] InviteLinkError),
+    /// The disk is full.
+    #[error("the disk is full: free some space, then try again. Nothing is lost")]
+    DiskFull,
+    /// The cache was written by a newer Circles.
+    #[error(
+        "this data was written by a newer Circles (version {found}; this one knows {known}): install the newer one. Nothing was changed"
+    )]
+    CacheNewer {
+        /// The version of the database.
+        found: i64,
+        /// The newest that this program knows.
+        known: i64,
+    },
+    /// One belongs to this campus already.
+    #[error("you are in this campus already")]
+    AlreadyJoined,
+    /// There is no such campus, circle or message on this device.
+    #[error("there is no such {0} on this device")]
+    NotFound(&'static str),
+    /// A text or name is out of bounds.
+    #[error("the {0}")]
+    Invalid(String),
+    /// The outbox is full.
+    #[error("too much waits to be sent already; it goes out when the relay is back")]
+    OutboxFull,
+    /// Another process of Circles has the data open and must do this.
+    #[error("Circles is already open with this data: do this there, or close it first")]
+    InUse,
+    /// The database does not work.
+    #[error("the local database does not work: {0}")]
+    Database(String),
+    /// The token cannot be stored or read.
+    #[error("the key of this device cannot be kept: {0}")]
+    Token(String),
+    /// The data directory cannot be used.
+    #[error("cannot use the data directory: {0}")]
+    Directory(#[from] std::io::Error),
+}
+
+fn problem_text(problem: &Problem) -> String {
+    match &problem.detail {
+        Some(detail) => format!("{}: {detail}", problem.title),
+        None => problem.title.clone(),
+    }
+}
+
+impl ClientError {
+    /// Whether the same might succeed later without anyone doing anything.
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Offline(_) | Self::NotARelay => true,
+            Self::Relay(problem, _) => problem.status >= 500 || problem.status == 429 || problem.status == 408,
+            _ => false,
+        }
+    }
+
+    /// Whether the relay refuses this device.
+    pub fn signed_out(&self) -> bool {
+        matches!(self, Self::Relay(problem, _) if problem.code == Code::Unauthorized)
+    }
+
+    /// After how many seconds the relay wants to be asked again.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::Relay(_, after) => *after,
+            _ => None,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for ClientError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::DiskFull,
+            _ => Self::Database(error.to_string()),
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let code = match &error {
+            ClientError::Offline(_) => "offline".to_owned(),
+            ClientError::NotARelay => "not_a_relay".to_owned(),
+            ClientError::Relay(problem, _) => serde_json::to_value(problem.code)
+                .ok()
+                .and_then(|it| it.as_str().map(str::to_owned))
+                .unwrap_or_else(|| "internal".to_owned()),
+            ClientError::InviteLink(_) => "invite_link".to_owned(),
+            ClientError::DiskFull => "disk_full".to_owned(),
+            ClientError::CacheNewer { .. } => "cache_newer".to_owned(),
+            ClientError::AlreadyJoined => "already_joined".to_owned(),
+            ClientError::NotFound(_) => "not_found".to_owned(),
+            ClientError::Invalid(_) | ClientError::OutboxFull => "invalid_body".to_owned(),
+            ClientError::InUse | ClientError::Database(_) | ClientError::Token(_) | ClientError::Directory(_) => {
+                "internal".to_owned()
+            }
+        };
+        Self { code, message: error.to_string() }
+    }
+}

@@ -1,0 +1,85 @@
+//! The limits of the client, each with its reason (design 3.9).
+
+use std::time::Duration;
+
+/// Longest wait for an answer of the relay. A page of 1,000 changes over slow Wi-Fi fits; a dead link is noticed.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest wait for a connection: a host that is off does not answer at all.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Largest answer of the relay: a page of 1,000 changes with texts of the largest size, escaped, is never sent whole in
+/// practice; this bounds memory if something else answers.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Silence after which a stream counts as dead, until `hello` names the heartbeat: three heartbeats of 15 s.
+pub const SILENCE_MAX: Duration = Duration::from_secs(45);
+
+/// First wait after a failed attempt; doubles each time.
+pub const RETRY_FIRST: Duration = Duration::from_millis(500);
+
+/// Longest wait between attempts: a person who waits for the Wi-Fi does not wait much longer than it.
+pub const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// How often the wall clock is compared with the monotonic one.
+pub const CLOCK_CHECK: Duration = Duration::from_secs(3);
+
+/// A larger jump between the clocks means that the computer slept (design section 6).
+pub const CLOCK_JUMP: Duration = Duration::from_secs(3);
+
+/// Most events that are applied in one transaction: about 20 ms of work.
+pub const BATCH_EVENTS_MAX: usize = 256;
+
+/// Most chunks of a stream that wait to be parsed; past it the socket waits.
+pub const CHUNKS_WAITING_MAX: usize = 16;
+
+/// Changes in a page that is fetched to fill a gap: the most that the relay gives.
+pub const FILL_PAGE: u32 = circles_protocol::limits::CHANGES_PAGE_MAX;
+
+/// Messages of the page that a person sees first.
+pub const FIRST_PAGE: u32 = 50;
+
+/// Most messages that an update brings along; above it the timeline is taken anew.
+pub const UPDATE_MESSAGES_MAX: usize = 100;
+
+/// Updates within this time are told together, so that a flood costs the interface a few frames a second.
+pub const UPDATE_PAUSE: Duration = Duration::from_millis(30);
+
+/// Updates that a slow listener may be behind; then it takes everything anew.
+pub const UPDATES_WAITING_MAX: usize = 256;
+
+/// How often the outbox and the database are looked at for what another process wrote.
+pub const OTHER_PROCESS_CHECK: Duration = Duration::from_millis(250);
+
+/// Most unsent messages of a campus. Days offline fit; a runaway script does not fill the disk.
+pub const OUTBOX_MAX: u32 = 10_000;
+
+/// Events set aside that are kept, and how much of each, in bytes: enough to report a fault.
+pub const SET_ASIDE_MAX: u32 = 50;
+/// See [`SET_ASIDE_MAX`].
+pub const SET_ASIDE_BYTES_MAX: usize = 4 * 1024;
+
+/// Connections that read the cache at the same time.
+pub const READERS_MAX: usize = 4;
+
+/// How long a write waits for another process's.
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the keyring may take to answer before the file is used: without a session bus some never do.
+pub const KEYRING_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Characters of a preview of a message.
+pub const PREVIEW_CHARS: usize = 140;
+
+/// Uses of an invite that the interface makes, and its life in seconds: a week for a group of friends.
+pub const INVITE_USES: u32 = 25;
+/// See [`INVITE_USES`].
+pub const INVITE_LIFE_S: u64 = 7 * 24 * 3600;
+/// Life of an invite that adds a device, in seconds: long enough to walk to it.
+pub const DEVICE_INVITE_LIFE_S: u64 = 15 * 60;
+
+/// Least time between two notices of one circle.
+pub const NOTICE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Most people that a list of the interface shows at once.
+pub const PEOPLE_MAX: u32 = 500;
