@@ -1,11 +1,19 @@
 //! Circles on the command line: the same engine and the same database as the app.
 
+/// Prints a line. A reader that has gone (`| head`) ends the program without a word.
+macro_rules! say {
+    ($($it:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($it)*)?;
+    }};
+}
+
 mod options;
 mod read;
 mod watch;
 mod write;
 
-use std::process::ExitCode;
+use std::{io::ErrorKind, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
 use circles_client::{
@@ -30,6 +38,9 @@ fn main() -> ExitCode {
     };
     match runtime.block_on(run(options)) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.downcast_ref::<std::io::Error>().is_some_and(|it| it.kind() == ErrorKind::BrokenPipe) => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("circles-cli: {error:#}");
             let offline = matches!(error.downcast_ref::<ClientError>(), Some(ClientError::Offline(_)));
@@ -56,9 +67,9 @@ async fn command(client: &Client, options: &Options) -> Result<()> {
     if let Command::Join { link, name } = &options.command {
         let campus = client.join(link, name).await?;
         if json {
-            println!("{}", serde_json::to_string(&campus)?);
+            say!("{}", serde_json::to_string(&campus)?);
         } else {
-            println!("You are {} in {}.", campus.me.name, campus.name);
+            say!("You are {} in {}.", campus.me.name, campus.name);
         }
         return Ok(());
     }

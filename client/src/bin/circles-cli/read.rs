@@ -12,7 +12,7 @@ use serde_json::json;
 pub async fn circles(client: &Client, campus: &CampusView, json: bool) -> Result<()> {
     for circle in client.circles(campus.id).await? {
         if json {
-            println!("{}", serde_json::to_string(&circle)?);
+            say!("{}", serde_json::to_string(&circle)?);
             continue;
         }
         let marks = match (circle.joined, circle.unread) {
@@ -20,7 +20,7 @@ pub async fn circles(client: &Client, campus: &CampusView, json: bool) -> Result
             (true, 0) => String::new(),
             (true, unread) => format!("  {unread} unread"),
         };
-        println!("{}{marks}", circle.name);
+        say!("{}{marks}", circle.name);
     }
     Ok(())
 }
@@ -51,30 +51,31 @@ pub async fn print_after(
         for message in &window.messages {
             let seq = message.seq.unwrap_or(expected);
             if seq > expected {
-                gap(expected, seq.before(), json);
+                gap(expected, seq.before(), json)?;
             }
             self::message(circle, message, json)?;
             expected = seq.next();
         }
         if expected <= window.to {
-            gap(expected, window.to, json);
+            gap(expected, window.to, json)?;
         }
         printed = window.to;
     }
 }
 
-fn gap(from: Seq, to: Seq, json: bool) {
+fn gap(from: Seq, to: Seq, json: bool) -> Result<()> {
     if json {
-        println!("{}", json!({ "gap": [from, to] }));
+        say!("{}", json!({ "gap": [from, to] }));
     } else {
-        println!("  … {} messages are not here yet …", to.get() - from.get() + 1);
+        say!("  … {} messages are not here yet …", to.get() - from.get() + 1);
     }
+    Ok(())
 }
 
 /// Prints a message.
 pub fn message(circle: &CircleView, it: &MessageView, json: bool) -> Result<()> {
     if json {
-        println!("{}", json!({ "circle": circle.name, "circle_id": circle.id, "message": it }));
+        say!("{}", json!({ "circle": circle.name, "circle_id": circle.id, "message": it }));
         return Ok(());
     }
     let at = jiff::Timestamp::from_millisecond(it.at.0)?.to_zoned_datetime(jiff::tz::TimeZone::system());
@@ -84,7 +85,7 @@ pub fn message(circle: &CircleView, it: &MessageView, json: bool) -> Result<()> 
         Delivery::Queued | Delivery::Sending => "  (not sent yet)".to_owned(),
         Delivery::Failed { reason } => format!("  (not sent: {reason})"),
     };
-    println!("{} {} <{}> {text}{mark}", at.strftime("%Y-%m-%d %H:%M"), circle.name, it.author.name);
+    say!("{} {} <{}> {text}{mark}", at.strftime("%Y-%m-%d %H:%M"), circle.name, it.author.name);
     Ok(())
 }
 
@@ -92,12 +93,12 @@ pub fn message(circle: &CircleView, it: &MessageView, json: bool) -> Result<()> 
 pub async fn status(client: &Client, json: bool) -> Result<()> {
     for status in client.status().await? {
         if json {
-            println!("{}", serde_json::to_string(&status)?);
+            say!("{}", serde_json::to_string(&status)?);
             continue;
         }
-        println!("{} ({}): {}", status.campus.name, status.campus.relay, words(&status.campus.connection));
+        say!("{} ({}): {}", status.campus.name, status.campus.relay, words(&status.campus.connection));
         if status.set_aside > 0 {
-            println!("  {} events could not be understood and were set aside", status.set_aside);
+            say!("  {} events could not be understood and were set aside", status.set_aside);
         }
         for it in status.circles {
             let missing: u64 = it.gaps.iter().map(|(after, until)| until - after).sum();
@@ -105,9 +106,14 @@ pub async fn status(client: &Client, json: bool) -> Result<()> {
                 0 => format!("complete to position {}", it.complete_to),
                 _ => format!("complete to position {}, {missing} positions in {} gaps", it.complete_to, it.gaps.len()),
             };
-            println!(
+            say!(
                 "  {}: {} of {} messages held, {complete}; {} unread, {} unsent, {} failed",
-                it.name, it.held, it.head_seq, it.unread, it.unsent, it.failed
+                it.name,
+                it.held,
+                it.head_seq,
+                it.unread,
+                it.unsent,
+                it.failed
             );
         }
     }

@@ -156,9 +156,9 @@ pub async fn watch(
         }
         if told.as_ref() != Some(&now.connection) {
             if json {
-                println!("{}", json!({ "seconds": started.elapsed().as_secs_f64(), "connection": now.connection }));
+                say!("{}", json!({ "seconds": started.elapsed().as_secs_f64(), "connection": now.connection }));
             } else {
-                println!("{:8.3} s  {}", started.elapsed().as_secs_f64(), read::words(&now.connection));
+                say!("{:8.3} s  {}", started.elapsed().as_secs_f64(), read::words(&now.connection));
             }
             told = Some(now.connection.clone());
         }
@@ -168,7 +168,7 @@ pub async fn watch(
         if until_complete && matches!(now.connection, Connection::Online { missing: 0 }) && newest_page.is_some() {
             let complete = started.elapsed();
             let messages: u64 = client.status().await?.iter().flat_map(|it| &it.circles).map(|it| it.held).sum();
-            println!(
+            say!(
                 "{}",
                 json!({
                     "newest_page_s": newest_page.map(|it| it.as_secs_f64()),

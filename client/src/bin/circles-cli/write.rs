@@ -38,9 +38,9 @@ pub async fn send(
     let sent = client.send(campus.id, circle, &text, reply_to).await?;
     let sent = if queue { sent } else { settled(client, campus, circle, sent.id).await? };
     match (json, sent.seq) {
-        (true, _) => println!("{}", json!({ "id": sent.id, "seq": sent.seq })),
-        (false, Some(seq)) => println!("{seq}"),
-        (false, None) => println!("queued"),
+        (true, _) => say!("{}", json!({ "id": sent.id, "seq": sent.seq })),
+        (false, Some(seq)) => say!("{seq}"),
+        (false, None) => say!("queued"),
     }
     Ok(())
 }
@@ -127,7 +127,7 @@ async fn await_seq(client: &Client, campus: &CampusView, circle: CircleId, seq: 
 pub async fn read(client: &Client, campus: &CampusView, circle: &str) -> Result<()> {
     let circle = await_circle(client, campus, circle).await?;
     client.mark_read(campus.id, circle.id, circle.head_seq).await?;
-    println!("read up to {}; told to the relay when it is reached", circle.head_seq);
+    say!("read up to {}; told to the relay when it is reached", circle.head_seq);
     Ok(())
 }
 
@@ -143,9 +143,9 @@ pub async fn create_circle(
     let access = if private { CircleKind::Private } else { CircleKind::Open };
     let circle = client.create_circle(campus.id, name, topic, access).await?;
     if json {
-        println!("{}", serde_json::to_string(&circle)?);
+        say!("{}", serde_json::to_string(&circle)?);
     } else {
-        println!("{}", circle.name);
+        say!("{}", circle.name);
     }
     Ok(())
 }
@@ -170,9 +170,9 @@ pub async fn invite(
     };
     let invite = client.create_invite(campus.id, circle, device).await?;
     if json {
-        println!("{}", serde_json::to_string(&invite)?);
+        say!("{}", serde_json::to_string(&invite)?);
     } else {
-        println!("{}", invite.link);
+        say!("{}", invite.link);
     }
     Ok(())
 }

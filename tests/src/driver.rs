@@ -1,0 +1,106 @@
+//! A WebDriver process, and a session with a desktop window or a browser.
+
+use std::{
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::Result;
+use fantoccini::{Client, ClientBuilder, Locator, elements::Element};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::Value;
+
+use crate::{PATIENCE, wait_for};
+
+/// A driver on loopback. It is killed when dropped, with what it started.
+pub struct Driver {
+    child: Child,
+    port: u16,
+}
+
+impl Driver {
+    /// Starts a driver program.
+    pub async fn start(program: &str) -> Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let child = Command::new(program)
+            .arg(format!("--port={port}"))
+            .env("TAURI_WEBVIEW_AUTOMATION", "true")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let driver = Self { child, port };
+        wait_for("the driver to listen", async || Ok(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()))
+            .await?;
+        Ok(driver)
+    }
+
+    /// Opens a session: a window of an app or a browser.
+    pub async fn session(&self, capabilities: Value) -> Result<Client> {
+        let Value::Object(capabilities) = capabilities else { anyhow::bail!("capabilities are an object") };
+        let url = format!("http://127.0.0.1:{}", self.port);
+        Ok(ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&url).await?)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The element, as soon as it is there.
+pub async fn find(page: &Client, css: &str) -> Result<Element> {
+    Ok(page.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await?)
+}
+
+/// A button by the beginning of its name.
+pub async fn press(page: &Client, name: &str) -> Result<()> {
+    let path = format!("//button[starts-with(normalize-space(.),'{name}') or starts-with(@aria-label,'{name}')]");
+    Ok(page.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await?.click().await?)
+}
+
+/// Types into the field with that label.
+pub async fn fill(page: &Client, label: &str, text: &str) -> Result<()> {
+    let path = format!("//label[.//span[normalize-space()='{label}']]//input");
+    Ok(page.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await?.send_keys(text).await?)
+}
+
+/// Sends a message with the composer.
+pub async fn send(page: &Client, text: &str) -> Result<()> {
+    let composer = find(page, "textarea[aria-label='Message']").await?;
+    composer.send_keys(text).await?;
+    // Enter, as WebDriver spells it (W3C WebDriver, 17.4.2).
+    Ok(composer.send_keys("\u{e007}").await?)
+}
+
+/// The messages on screen: number, text and state, in the order of the page.
+pub async fn rows(page: &Client) -> Result<Vec<Row>> {
+    let script = "return [...document.querySelectorAll('[role=log] article[data-id]')].map(row => [
+        row.dataset.seq ? Number(row.dataset.seq) : null,
+        row.querySelector('.text')?.textContent.trim() ?? '',
+        row.dataset.delivery])";
+    let found: Vec<(Option<u64>, String, String)> = serde_json::from_value(page.execute(script, Vec::new()).await?)?;
+    Ok(found.into_iter().map(|(seq, text, delivery)| Row { seq, text, delivery }).collect())
+}
+
+/// A message on screen.
+#[derive(Debug)]
+pub struct Row {
+    /// Its number, once it is in the log.
+    pub seq: Option<u64>,
+    /// What it says.
+    pub text: String,
+    /// How far it got.
+    pub delivery: String,
+}
+
+/// Waits until a message with this text is on screen and in the log.
+pub async fn shows(page: &Client, text: &str) -> Result<()> {
+    wait_for(&format!("{text:?} on screen"), async || {
+        let rows = rows(page).await?;
+        Ok(rows.iter().any(|it| it.text == text && it.seq.is_some() && it.delivery == "sent").then_some(()))
+    })
+    .await
+}

@@ -1,0 +1,165 @@
+//! The real desktop window, driven through WebDriver as a person would. `scripts/with-display` gives it a display.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use circles_client::view::Anchor;
+use circles_tests::{
+    circle, client,
+    driver::{self, Driver},
+    program,
+    relay::RelayProcess,
+    wait_for,
+};
+use fantoccini::Client;
+use serde_json::json;
+use tempfile::tempdir;
+
+async fn window(driver: &Driver, data: &Path) -> Result<Client> {
+    let binary = program("circles")?;
+    let page = driver
+        .session(json!({
+            "webkitgtk:browserOptions": { "binary": binary, "args": ["--data-dir", data, "--no-keyring"] }
+        }))
+        .await
+        .context("the window did not open; is there a display? (scripts/with-display)")?;
+    driver::find(&page, "html[data-painted]").await?;
+    Ok(page)
+}
+
+/// Kill −9 of the app that runs on a data directory.
+fn kill_app(data: &Path) -> Result<()> {
+    let wanted = program("circles")?;
+    let mut killed = false;
+    for entry in std::fs::read_dir("/proc")? {
+        let path = entry?.path();
+        let Ok(line) = std::fs::read(path.join("cmdline")) else { continue };
+        let args: Vec<&[u8]> = line.split(|it| *it == 0).collect();
+        let of_app = args.first() == Some(&wanted.as_os_str().as_encoded_bytes());
+        if of_app && args.contains(&data.as_os_str().as_encoded_bytes()) {
+            let pid = path.file_name().and_then(|it| it.to_str()).context("a process has a number")?.to_owned();
+            killed |= std::process::Command::new("kill").args(["-9", &pid]).status()?.success();
+        }
+    }
+    anyhow::ensure!(killed, "the app was not running");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_missed_while_the_app_was_dead_is_there_once_in_order_with_the_divider() -> Result<()> {
+    let dir = tempdir()?;
+    let relay = RelayProcess::start(&dir.path().join("relay"), &["--stream-lifetime", "5s"]).await?;
+    let data = dir.path().join("app");
+    let driver = Driver::start("WebKitWebDriver").await?;
+    let page = window(&driver, &data).await?;
+
+    driver::press(&page, "Join with a link").await?;
+    driver::fill(&page, "Invite link", &relay.invite("owner")?).await?;
+    driver::fill(&page, "Your name", "Ada").await?;
+    driver::press(&page, "Join").await?;
+    driver::send(&page, "hello from the window").await?;
+    driver::shows(&page, "hello from the window").await?;
+
+    let bob = client(&dir.path().join("bob")).await?;
+    let bobs = bob.join(&relay.invite("member")?, "Bob").await?;
+    let general = circle(&bob, &bobs, "General").await?;
+    let first = wait_for("Ada's message at Bob's", async || {
+        Ok(bob.timeline(bobs.id, general.id, Anchor::Latest, 50).await?.messages.pop())
+    })
+    .await?;
+    bob.react(bobs.id, general.id, first.id, "👍", true).await?;
+    let sent = bob.send(bobs.id, general.id, "from bob", None).await?;
+    driver::shows(&page, "from bob").await?;
+    bob.edit(bobs.id, general.id, sent.id, "from bob, edited").await?;
+    driver::shows(&page, "from bob, edited").await?;
+    wait_for("the reaction on screen", async || {
+        let script = "return document.querySelector('[aria-label=Reactions]')?.textContent ?? ''";
+        let text = page.execute(script, Vec::new()).await?;
+        Ok(text.as_str().is_some_and(|it| it.contains("👍")).then_some(()))
+    })
+    .await?;
+    wait_for("the window to mark it read", async || {
+        let ada = relay_reader(&data).await?;
+        Ok((ada == 2).then_some(()))
+    })
+    .await?;
+
+    kill_app(&data)?;
+    for n in 1..=500 {
+        bob.send(bobs.id, general.id, &format!("missed {n}"), None).await?;
+    }
+    wait_for("Bob's messages to be sent", async || {
+        let now = bob.circles(bobs.id).await?.into_iter().find(|it| it.id == general.id);
+        Ok(now.is_some_and(|it| it.unsent == 0 && it.head_seq.get() == 502).then_some(()))
+    })
+    .await?;
+
+    let page = window(&driver, &data).await?;
+    // Painted from the cache: the old messages are there, whatever the network does.
+    driver::shows(&page, "hello from the window").await?;
+    let divider = driver::find(&page, "[data-unread-divider]").await?;
+    let next = "const divider = document.querySelector('[data-unread-divider]');
+        const rows = [...document.querySelectorAll('[role=log] article[data-seq]')];
+        const after = rows.find(row => divider.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_FOLLOWING);
+        return after ? Number(after.dataset.seq) : null";
+    wait_for("the first missed message after the divider", async || {
+        Ok((page.execute(next, Vec::new()).await?.as_u64() == Some(3)).then_some(()))
+    })
+    .await?;
+    drop(divider);
+    driver::press(&page, "Jump to latest").await?;
+    driver::shows(&page, "missed 500").await?;
+    let seqs: Vec<u64> = driver::rows(&page).await?.into_iter().filter_map(|it| it.seq).collect();
+    assert!(seqs.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{seqs:?}");
+    page.close().await?;
+
+    kill_app(&data).ok();
+    let ada = client(&data).await?;
+    let campus = ada.campuses().await?.remove(0);
+    let mut texts = vec!["hello from the window".to_owned(), "from bob, edited".to_owned()];
+    texts.extend((1..=500).map(|n| format!("missed {n}")));
+    circles_tests::shows(&ada, &campus, "General", &texts).await?;
+    ada.close().await;
+    bob.close().await;
+    Ok(())
+}
+
+/// How far the app has read General, by its own database.
+async fn relay_reader(data: &Path) -> Result<i64> {
+    let beside = client(data).await?;
+    let campus = beside.campuses().await?.remove(0);
+    let read = circle(&beside, &campus, "General").await?.read_seq;
+    beside.close().await;
+    Ok(i64::from(read))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_hosts_here_can_be_joined_by_a_link() -> Result<()> {
+    let dir = tempdir()?;
+    let data = dir.path().join("app");
+    let driver = Driver::start("WebKitWebDriver").await?;
+    let page = window(&driver, &data).await?;
+    driver::press(&page, "Host here").await?;
+    driver::fill(&page, "Name of the campus", "Third floor").await?;
+    driver::fill(&page, "Your name", "Ada").await?;
+    driver::press(&page, "Start the campus").await?;
+    driver::send(&page, "anyone here?").await?;
+    driver::shows(&page, "anyone here?").await?;
+
+    // The invite is made by the same person through the command line's way in: beside the running app.
+    let beside = client(&data).await?;
+    let campus = beside.campuses().await?.remove(0);
+    let invite = beside.create_invite(campus.id, None, false).await?;
+    beside.close().await;
+    let bob = client(&dir.path().join("bob")).await?;
+    let bobs = bob.join(&invite.link, "Bob").await?;
+    let general = circle(&bob, &bobs, "General").await?;
+    bob.send(bobs.id, general.id, "I am", None).await?;
+    driver::shows(&page, "I am").await?;
+    circles_tests::shows(&bob, &bobs, "General", &["anyone here?".to_owned(), "I am".to_owned()]).await?;
+    bob.close().await;
+    page.close().await?;
+    Ok(())
+}
