@@ -10,6 +10,8 @@ const fetchWithToken = (input, init) =>
 const source = new EventSource(url, { fetch: fetchWithToken });
 let seen = 0;
 source.addEventListener('change', (event) => {
+  // Events of a chunk that had come before the close are still told.
+  if (seen === Number(count)) return;
   console.log(JSON.parse(event.data).pos);
   seen += 1;
   if (seen === Number(count)) source.close();

@@ -96,6 +96,9 @@ async fn what_was_missed_while_the_app_was_dead_is_there_once_in_order_with_the_
     })
     .await?;
 
+    // The session died with the app, and the driver would hold on to it.
+    drop(driver);
+    let driver = Driver::start("WebKitWebDriver").await?;
     let page = window(&driver, &data).await?;
     // Painted from the cache: the old messages are there, whatever the network does.
     driver::shows(&page, "hello from the window").await?;
