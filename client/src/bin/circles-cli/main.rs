@@ -50,9 +50,8 @@ fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<()> {
-    let data_dir = match options.data_dir.clone().or_else(circles_client::Options::default_data_dir) {
-        Some(dir) => dir,
-        None => bail!("this user has no data directory: name one with --data-dir"),
+    let Some(data_dir) = options.data_dir.clone().or_else(circles_client::Options::default_data_dir) else {
+        bail!("this user has no data directory: name one with --data-dir");
     };
     let client =
         Client::open(circles_client::Options { data_dir, device_name: device_name(), keyring: !options.no_keyring })
