@@ -1,12 +1,12 @@
 # Everything that one does with Circles from the command line. The work is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt types
+.PHONY: help run test fmt types bench-catch-up
 
 interface := $(shell find ui/src ui/public ui/index.html ui/package-lock.json ui/vite.config.ts ui/svelte.config.js -type f 2>/dev/null)
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: bootstrap-run ui/dist/index.html ## Build Circles and start it (RELEASE=1: with optimisations)
 	@scripts/run
@@ -17,6 +17,9 @@ test: bootstrap-test ## Check everything: formatting, lints, types and all tests
 fmt: bootstrap-test ## Format all code
 	@cargo fmt --all
 	@cd ui && npm run --silent format
+
+bench-catch-up: bootstrap-test ## Measure importing and catching up (FILES="a.jsonl.gz …")
+	@scripts/bench-catch-up $(FILES)
 
 types: bootstrap-test ## Write the interface's types anew from the Rust types
 	@scripts/types
