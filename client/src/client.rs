@@ -494,9 +494,9 @@ impl Client {
             .cache
             .write(Durability::Outbox, move |conn| {
                 let items = outbox::of_message(conn, campus, message)?;
-                let unsent = items
-                    .iter()
-                    .any(|it| matches!(it.intent, Intent::Post { .. }) && it.state != outbox::State::Sending);
+                let on_its_way = [outbox::State::Sending, outbox::State::Tried];
+                let unsent =
+                    items.iter().any(|it| matches!(it.intent, Intent::Post { .. }) && !on_its_way.contains(&it.state));
                 if unsent {
                     outbox::discard(conn, campus, message)?;
                     return Ok(());

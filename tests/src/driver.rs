@@ -1,16 +1,13 @@
 //! A WebDriver process, and a session with a desktop window or a browser.
 
-use std::{
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::Result;
 use fantoccini::{Client, ClientBuilder, Locator, elements::Element};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::Value;
 
-use crate::{PATIENCE, wait_for};
+use crate::{PATIENCE, port, wait_for};
 
 /// A driver on loopback. It is killed when dropped, with what it started.
 pub struct Driver {
@@ -21,7 +18,7 @@ pub struct Driver {
 impl Driver {
     /// Starts a driver program.
     pub async fn start(program: &str) -> Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = port()?;
         let child = Command::new(program)
             .arg(format!("--port={port}"))
             .env("TAURI_WEBVIEW_AUTOMATION", "true")

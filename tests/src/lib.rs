@@ -4,7 +4,9 @@ pub mod driver;
 pub mod relay;
 
 use std::{
+    net::TcpListener,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -17,6 +19,20 @@ use circles_protocol::Seq;
 
 /// How long a test waits for what must come. A machine with two busy cores needs some of it.
 pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A port of loopback that no other test gets, not even while the program that listens on it is dead: below the range from
+/// which the system gives ports to others (32768 and up on Linux).
+pub fn port() -> Result<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let base = 10_000 + u16::try_from(std::process::id() % 400)? * 50;
+    for _ in 0..50 {
+        let port = base + NEXT.fetch_add(1, Ordering::Relaxed) % 50;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port from {base} on is free")
+}
 
 /// A program of this workspace, as `cargo build --workspace --bins` leaves it beside the tests.
 pub fn program(name: &str) -> Result<PathBuf> {

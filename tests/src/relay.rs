@@ -1,14 +1,13 @@
 //! A relay as a process of its own, which a test may kill and start again.
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
 
-use crate::{program, wait_for};
+use crate::{port, program, wait_for};
 
 /// A relay process on loopback. It is killed when dropped.
 pub struct RelayProcess {
@@ -21,8 +20,7 @@ pub struct RelayProcess {
 impl RelayProcess {
     /// Starts a relay with a new campus in `dir` and waits until it is ready.
     pub async fn start(dir: &Path, flags: &[&str]) -> Result<Self> {
-        // Free a moment ago; a relay that does not get it says so and the test fails.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = port()?;
         let flags = flags.iter().map(|it| (*it).to_owned()).collect();
         let child = spawn(dir, port, &flags)?;
         let mut relay = Self { dir: dir.to_owned(), port, flags, child };

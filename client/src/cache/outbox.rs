@@ -57,8 +57,10 @@ impl Intent {
 pub enum State {
     /// Waits.
     Queued,
-    /// Was handed to the network at least once; the answer may have been lost.
+    /// Is being handed to the network.
     Sending,
+    /// Was handed to the network, and no answer came: the relay may have it. It waits to be sent again.
+    Tried,
     /// Was refused.
     Failed(String),
 }
@@ -95,6 +97,7 @@ fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
         state: match state.as_str() {
             "failed" => State::Failed(row.get::<_, Option<String>>(5)?.unwrap_or_default()),
             "sending" => State::Sending,
+            "tried" => State::Tried,
             _ => State::Queued,
         },
         written_at: UnixMs(row.get(6)?),
@@ -168,7 +171,14 @@ pub fn counts(conn: &Connection, campus: CampusId, circle: CircleId) -> rusqlite
 
 /// The item is on its way.
 pub fn sending(conn: &Connection, n: i64) -> rusqlite::Result<()> {
-    conn.prepare_cached("UPDATE outbox SET state = 'sending' WHERE n = ?1 AND state = 'queued'")?.execute([n])?;
+    conn.prepare_cached("UPDATE outbox SET state = 'sending' WHERE n = ?1 AND state IN ('queued', 'tried')")?
+        .execute([n])?;
+    Ok(())
+}
+
+/// No answer came: the item waits to be sent again.
+pub fn tried(conn: &Connection, n: i64) -> rusqlite::Result<()> {
+    conn.prepare_cached("UPDATE outbox SET state = 'tried' WHERE n = ?1 AND state = 'sending'")?.execute([n])?;
     Ok(())
 }
 
@@ -196,7 +206,7 @@ pub fn retry(conn: &Connection, campus: CampusId, message: MessageId) -> rusqlit
 /// way cannot be called back, and stays.
 pub fn discard(conn: &Connection, campus: CampusId, message: MessageId) -> rusqlite::Result<usize> {
     conn.execute(
-        "DELETE FROM outbox WHERE campus = ?1 AND message = ?2 AND state <> 'sending'",
+        "DELETE FROM outbox WHERE campus = ?1 AND message = ?2 AND state NOT IN ('sending', 'tried')",
         params![campus.blob(), message.blob()],
     )
 }
@@ -209,7 +219,7 @@ pub fn rewrite(conn: &Connection, campus: CampusId, message: MessageId, text: &s
         return Ok(false);
     };
     let Intent::Post { reply_to, .. } = post.intent else { return Ok(false) };
-    if post.state == State::Sending {
+    if matches!(post.state, State::Sending | State::Tried) {
         return Ok(false);
     }
     let body = serde_json::to_string(&Intent::Post { text: text.to_owned(), reply_to })

@@ -330,7 +330,7 @@ impl Pending {
 
 fn delivery(state: &State) -> Delivery {
     match state {
-        State::Queued => Delivery::Queued,
+        State::Queued | State::Tried => Delivery::Queued,
         State::Sending => Delivery::Sending,
         State::Failed(reason) => Delivery::Failed { reason: reason.clone() },
     }

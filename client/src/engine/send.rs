@@ -73,7 +73,13 @@ impl Engine {
         let Some(item) = marked else { return Ok(true) };
         match self.deliver(&item).await {
             Ok(done) => self.delivered(item, done).await?,
-            Err(error) if error.passes() || error.signed_out() => return Err(error),
+            Err(error) if error.passes() || error.signed_out() => {
+                self.0.cache.write(Durability::Cache, move |conn| Ok(outbox::tried(conn, n)?)).await?;
+                let mut touched = Touched::default();
+                touched.circles.entry(item.circle).or_default().extend(item.message);
+                self.touched(touched);
+                return Err(error);
+            }
             Err(error) => self.refused(item, &error).await?,
         }
         Ok(true)
