@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use circles_protocol::{Problem, api::Joined, limits::BODY_BYTES_MAX};
+use circles_protocol::{Problem, limits::BODY_BYTES_MAX};
 use futures::StreamExt;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header, redirect};
 use serde::{Serialize, de::DeserializeOwned};
@@ -55,7 +55,7 @@ impl Api {
 
     /// Asks for something.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        answer(self.request(Method::GET, path)).await
+        self.call(Method::GET, path).await
     }
 
     /// Sends something.
@@ -82,11 +82,6 @@ impl Api {
         refused(self.request(Method::DELETE, path).timeout(REQUEST_TIMEOUT).send().await.map_err(offline)?)
             .await
             .map(drop)
-    }
-
-    /// Uses an invite.
-    pub async fn join(&self, join: &circles_protocol::api::Join) -> Result<Joined, ClientError> {
-        self.send(Method::POST, "v1/join", join).await
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

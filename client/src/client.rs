@@ -10,7 +10,7 @@ use circles_protocol::{
     CampusId, CircleId, CircleKind, DeviceId, InviteId, InviteLink, MessageId, Person, PersonId, Seq,
     api::{
         AddMember, CircleState, CreateCircle, CreateInvite, Devices, EditCircle, EditProfile, Invite, InvitePreview,
-        Join, PreviewInvite, valid_emoji, valid_name, valid_text,
+        Join, Joined, PreviewInvite, valid_emoji, valid_name, valid_text,
     },
 };
 use reqwest::Method;
@@ -179,9 +179,7 @@ impl Client {
     /// What an invite link leads to, without using it up.
     pub async fn preview_invite(&self, link: &str) -> Answer<InviteView> {
         let link: InviteLink = link.parse()?;
-        let preview: InvitePreview = Api::new(link.relay.clone())?
-            .send(Method::POST, "v1/invites/preview", &PreviewInvite { code: link.code })
-            .await?;
+        let preview = preview(&Api::new(link.relay.clone())?, &link).await?;
         Ok(InviteView {
             campus_name: preview.campus_name,
             circle_name: preview.circle_name,
@@ -199,9 +197,7 @@ impl Client {
         let link: InviteLink = link.parse()?;
         let name = checked(valid_name(name, &()), "name", name.trim())?;
         let api = Api::new(link.relay.clone())?;
-        let preview: InvitePreview =
-            api.send(Method::POST, "v1/invites/preview", &PreviewInvite { code: link.code.clone() }).await?;
-        if self.engine(preview.campus_id).is_ok() {
+        if self.engine(preview(&api, &link).await?.campus_id).is_ok() {
             return Err(ClientError::AlreadyJoined);
         }
         let key = link.to_string();
@@ -222,7 +218,7 @@ impl Client {
             device_name: self.0.options.device_name.clone(),
             token,
         };
-        let joined = api.join(&join).await?;
+        let joined: Joined = api.send(Method::POST, "v1/join", &join).await?;
         let row = CampusRow {
             id: joined.campus_id,
             name: joined.campus_name,
@@ -483,7 +479,7 @@ impl Client {
                 outbox::push(conn, campus, circle, Some(message), &Intent::Edit { text }, now())
             })
             .await?;
-        engine.wrote(touched(circle, message));
+        engine.wrote(Touched::of(circle, Some(message)));
         Ok(())
     }
 
@@ -504,7 +500,7 @@ impl Client {
                 outbox::push(conn, campus, circle, Some(message), &Intent::Delete, now())
             })
             .await?;
-        engine.wrote(touched(circle, message));
+        engine.wrote(Touched::of(circle, Some(message)));
         Ok(())
     }
 
@@ -525,7 +521,7 @@ impl Client {
     pub async fn retry(&self, campus: CampusId, circle: CircleId, message: MessageId) -> Answer<()> {
         let engine = self.engine(campus)?;
         self.0.cache.write(Durability::Outbox, move |conn| Ok(outbox::retry(conn, campus, message)?)).await?;
-        engine.wrote(touched(circle, message));
+        engine.wrote(Touched::of(circle, Some(message)));
         Ok(())
     }
 
@@ -533,7 +529,7 @@ impl Client {
     pub async fn discard(&self, campus: CampusId, circle: CircleId, message: MessageId) -> Answer<()> {
         let engine = self.engine(campus)?;
         self.0.cache.write(Durability::Outbox, move |conn| Ok(outbox::discard(conn, campus, message)?)).await?;
-        engine.wrote(touched(circle, message));
+        engine.wrote(Touched::of(circle, Some(message)));
         Ok(())
     }
 
@@ -559,9 +555,7 @@ impl Client {
             .cache
             .write(Durability::Outbox, move |conn| outbox::push(conn, campus, circle, message, &intent, now()))
             .await?;
-        let mut touched = Touched::default();
-        touched.circles.entry(circle).or_default().extend(message);
-        engine.wrote(touched);
+        engine.wrote(Touched::of(circle, message));
         Ok(())
     }
 
@@ -581,10 +575,8 @@ impl Client {
     }
 }
 
-fn touched(circle: CircleId, message: MessageId) -> Touched {
-    let mut touched = Touched::default();
-    touched.circles.entry(circle).or_default().insert(message);
-    touched
+async fn preview(api: &Api, link: &InviteLink) -> Answer<InvitePreview> {
+    api.send(Method::POST, "v1/invites/preview", &PreviewInvite { code: link.code.clone() }).await
 }
 
 fn checked(rule: Result<(), impl std::fmt::Display>, what: &str, value: &str) -> Answer<String> {

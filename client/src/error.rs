@@ -10,6 +10,9 @@ pub enum ClientError {
     /// The relay does not answer.
     #[error("the relay cannot be reached: {0}")]
     Offline(String),
+    /// The stream is open and nothing comes.
+    #[error("the relay cannot be reached: the stream went silent")]
+    Silent,
     /// Something that is no relay answered.
     #[error("something answered that is not a relay; this network may want you to sign in first")]
     NotARelay,
@@ -69,7 +72,7 @@ impl ClientError {
     /// Whether the same might succeed later without anyone doing anything.
     pub fn passes(&self) -> bool {
         match self {
-            Self::Offline(_) | Self::NotARelay => true,
+            Self::Offline(_) | Self::Silent | Self::NotARelay => true,
             Self::Relay(problem, _) => problem.status >= 500 || problem.status == 429 || problem.status == 408,
             _ => false,
         }
@@ -101,7 +104,7 @@ impl From<rusqlite::Error> for ClientError {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let code = match &error {
-            ClientError::Offline(_) => "offline".to_owned(),
+            ClientError::Offline(_) | ClientError::Silent => "offline".to_owned(),
             ClientError::NotARelay => "not_a_relay".to_owned(),
             ClientError::Relay(problem, _) => serde_json::to_value(problem.code)
                 .ok()

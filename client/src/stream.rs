@@ -44,7 +44,7 @@ impl EventStream {
     pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
         loop {
             let Ok(next) = tokio::time::timeout(self.silence_max, self.events.next()).await else {
-                return Err(ClientError::Offline("the stream went silent".to_owned()));
+                return Err(ClientError::Silent);
             };
             match next {
                 None | Some(Err(SseError::Eof | SseError::UnexpectedEof)) => return Ok(None),

@@ -1,11 +1,13 @@
 //! What a person may see and do in a circle; the one place that decides it (design 3.6).
 
-use circles_protocol::{CircleId, CircleKind, Code, DeviceId, Membership, MembershipState, Person, PersonId, Role};
+use circles_protocol::{
+    CircleId, CircleKind, Code, DeviceId, Membership, MembershipState, Message, MessageId, Person, PersonId, Role,
+};
 use rusqlite::Connection;
 
 use crate::{
     failure::Failure,
-    store::sqlite::{circles, circles::StoredCircle, devices, memberships, people},
+    store::sqlite::{circles, circles::StoredCircle, devices, memberships, messages, people},
 };
 
 /// Who asks: a device that showed its token.
@@ -61,6 +63,16 @@ pub fn member(conn: &Connection, circle: CircleId, person: &Person) -> Result<(S
         }
         None => Err(Failure::not_found()),
     }
+}
+
+/// A message that the person may see, and their role in its circle. Of other messages there is nothing to know.
+pub fn message(conn: &Connection, id: MessageId, person: &Person) -> Result<(Message, Role), Failure> {
+    let message = messages::get(conn, id)?.ok_or_else(Failure::not_found)?.message;
+    let (_, role) = member(conn, message.circle_id, person).map_err(|failure| match failure.code {
+        Code::NotMember => Failure::not_found(),
+        _ => failure,
+    })?;
+    Ok((message, role))
 }
 
 fn known(conn: &Connection, circle: CircleId, person: PersonId) -> Result<Seen, Failure> {

@@ -81,7 +81,7 @@ async fn what_was_missed_while_the_app_was_dead_is_there_once_in_order_with_the_
     })
     .await?;
     wait_for("the window to mark it read", async || {
-        let ada = relay_reader(&data).await?;
+        let ada = read_in_general(&data).await?;
         Ok((ada == 2).then_some(()))
     })
     .await?;
@@ -102,7 +102,7 @@ async fn what_was_missed_while_the_app_was_dead_is_there_once_in_order_with_the_
     let page = window(&driver, &data).await?;
     // Painted from the cache: the old messages are there, whatever the network does.
     driver::shows(&page, "hello from the window").await?;
-    let divider = driver::find(&page, "[data-unread-divider]").await?;
+    driver::find(&page, "[data-unread-divider]").await?;
     let next = "const divider = document.querySelector('[data-unread-divider]');
         const rows = [...document.querySelectorAll('[role=log] article[data-seq]')];
         const after = rows.find(row => divider.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_FOLLOWING);
@@ -111,7 +111,6 @@ async fn what_was_missed_while_the_app_was_dead_is_there_once_in_order_with_the_
         Ok((page.execute(next, Vec::new()).await?.as_u64() == Some(3)).then_some(()))
     })
     .await?;
-    drop(divider);
     driver::press(&page, "Jump to latest").await?;
     driver::shows(&page, "missed 500").await?;
     let seqs: Vec<u64> = driver::rows(&page).await?.into_iter().filter_map(|it| it.seq).collect();
@@ -130,7 +129,7 @@ async fn what_was_missed_while_the_app_was_dead_is_there_once_in_order_with_the_
 }
 
 /// How far the app has read General, by its own database.
-async fn relay_reader(data: &Path) -> Result<i64> {
+async fn read_in_general(data: &Path) -> Result<i64> {
     let beside = client(data).await?;
     let campus = beside.campuses().await?.remove(0);
     let read = circle(&beside, &campus, "General").await?.read_seq;

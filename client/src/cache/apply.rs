@@ -31,6 +31,11 @@ pub struct Touched {
 }
 
 impl Touched {
+    /// Something of a circle changed: this message, if it is one.
+    pub fn of(circle: CircleId, message: Option<MessageId>) -> Self {
+        Self { circles: HashMap::from([(circle, message.into_iter().collect())]), ..Self::default() }
+    }
+
     /// Nothing changed.
     pub fn is_empty(&self) -> bool {
         self.circles.is_empty() && self.timelines.is_empty() && !self.people
@@ -61,6 +66,11 @@ impl<'a> Apply<'a> {
     /// Begins. [`Apply::finish`] must follow in the same transaction.
     pub fn new(conn: &'a Connection, campus: CampusId, me: PersonId) -> Self {
         Self { conn, campus, me, ledger: Ledger::default(), touched: Touched::default() }
+    }
+
+    /// Whether anything is missing of a scope that was touched.
+    pub fn has_gaps(&self) -> bool {
+        self.ledger.has_gaps()
     }
 
     /// Writes the ledger.

@@ -55,6 +55,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether anything is missing of a scope that was touched.
+    pub fn has_gaps(&self) -> bool {
+        self.scopes.values().any(|entry| !entry.coverage.gaps(entry.head).is_empty())
+    }
+
     /// Writes what changed.
     pub fn store(self, conn: &Connection, campus: CampusId) -> rusqlite::Result<()> {
         for (scope, entry) in self.scopes {

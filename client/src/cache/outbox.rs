@@ -160,6 +160,15 @@ pub fn of_message(conn: &Connection, campus: CampusId, message: MessageId) -> ru
         .collect()
 }
 
+/// How far the circle was read, by what waits.
+pub fn read_up_to(conn: &Connection, campus: CampusId, circle: CircleId) -> rusqlite::Result<Option<Seq>> {
+    let items: Vec<Item> = conn
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM outbox WHERE campus = ?1 AND circle = ?2 AND kind = 'read'"))?
+        .query_map(params![campus.blob(), circle.blob()], item)?
+        .collect::<Result<_, _>>()?;
+    Ok(items.into_iter().filter_map(|it| if let Intent::Read { seq } = it.intent { Some(seq) } else { None }).max())
+}
+
 /// How many messages wait and how many items failed, in a circle. Read markers do not count.
 pub fn counts(conn: &Connection, campus: CampusId, circle: CircleId) -> rusqlite::Result<(u32, u32)> {
     conn.prepare_cached(
@@ -169,11 +178,13 @@ pub fn counts(conn: &Connection, campus: CampusId, circle: CircleId) -> rusqlite
     .query_row(params![campus.blob(), circle.blob()], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// The item is on its way.
-pub fn sending(conn: &Connection, n: i64) -> rusqlite::Result<()> {
-    conn.prepare_cached("UPDATE outbox SET state = 'sending' WHERE n = ?1 AND state IN ('queued', 'tried')")?
-        .execute([n])?;
-    Ok(())
+/// The item is on its way, as it now stands; none if it was discarded.
+pub fn sending(conn: &Connection, n: i64) -> rusqlite::Result<Option<Item>> {
+    conn.prepare_cached(&format!(
+        "UPDATE outbox SET state = 'sending' WHERE n = ?1 AND state <> 'failed' RETURNING {COLUMNS}"
+    ))?
+    .query_row([n], item)
+    .optional()
 }
 
 /// No answer came: the item waits to be sent again.

@@ -94,6 +94,16 @@ pub fn joined(conn: &Connection, eyes: Eyes) -> rusqlite::Result<Vec<CircleId>> 
         .collect()
 }
 
+/// Those of them of which nothing but the membership is known.
+pub fn joined_unknown(conn: &Connection, eyes: Eyes) -> rusqlite::Result<Vec<CircleId>> {
+    conn.prepare_cached(
+        "SELECT circle FROM membership WHERE campus = ?1 AND person = ?2 AND state = 'joined'
+           AND NOT EXISTS (SELECT 1 FROM circle WHERE circle.campus = ?1 AND circle.id = membership.circle)",
+    )?
+    .query_map(params![eyes.campus.blob(), eyes.me.blob()], |row| Ok(CircleId::from_uuid(uuid(row, 0)?)))?
+    .collect()
+}
+
 /// The circles that one is a member of, and the open ones.
 pub fn circles(conn: &Connection, eyes: Eyes) -> rusqlite::Result<Vec<CircleView>> {
     let ids: Vec<CircleId> = conn
@@ -164,10 +174,7 @@ fn unread(conn: &Connection, eyes: Eyes, id: CircleId) -> rusqlite::Result<(Seq,
         .optional()?
         .unwrap_or(Seq::ZERO);
     // What waits in the outbox was read too.
-    let read = outbox::of_circle(conn, eyes.campus, id)?
-        .into_iter()
-        .filter_map(|it| if let Intent::Read { seq } = it.intent { Some(seq) } else { None })
-        .fold(stored, Seq::max);
+    let read = outbox::read_up_to(conn, eyes.campus, id)?.map_or(stored, |waiting| waiting.max(stored));
     let own: u64 = conn
         .prepare_cached("SELECT count(*) FROM message WHERE campus = ?1 AND circle = ?2 AND seq > ?3 AND author = ?4")?
         .query_row(params![eyes.campus.blob(), id.blob(), i64::from(read), eyes.me.blob()], |row| {

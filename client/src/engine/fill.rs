@@ -88,15 +88,7 @@ impl Engine {
     /// The name of a private circle that one was brought into lies in its history: it is asked for.
     async fn name_circles(&self) -> Result<(), ClientError> {
         let eyes = self.eyes();
-        let unknown: Vec<CircleId> = self
-            .0
-            .cache
-            .read(move |conn| {
-                let known = views::circles(conn, eyes)?;
-                let joined = views::joined(conn, eyes)?;
-                Ok(joined.into_iter().filter(|id| !known.iter().any(|it| it.id == *id)).collect())
-            })
-            .await?;
+        let unknown = self.0.cache.read(move |conn| Ok(views::joined_unknown(conn, eyes)?)).await?;
         for circle in unknown {
             let state = self.api().get(&format!("v1/circles/{circle}")).await?;
             self.apply(move |apply| Ok(apply.circle_state(&state)?)).await?;
@@ -135,18 +127,21 @@ impl Engine {
         self.0
             .cache
             .read(move |conn| {
-                let mut circles = views::circles(conn, eyes)?;
-                circles.retain(|it| it.joined);
+                let has_gaps = |scope| Ok::<_, ClientError>(!ledger::gaps(conn, eyes.campus, scope)?.is_empty());
+                let mut circles = Vec::new();
+                for id in views::joined(conn, eyes)? {
+                    if has_gaps(Scope::Circle(id))? {
+                        circles.extend(views::circle(conn, eyes, id)?);
+                    }
+                }
                 circles.sort_by_key(|it| (Some(it.id) != focus, std::cmp::Reverse(it.unread)));
-                let all = [Scope::Campus, Scope::Person(eyes.me)]
-                    .into_iter()
-                    .chain(circles.into_iter().map(|it| Scope::Circle(it.id)));
                 let mut with_gaps = Vec::new();
-                for scope in all {
-                    if !ledger::gaps(conn, eyes.campus, scope)?.is_empty() {
+                for scope in [Scope::Campus, Scope::Person(eyes.me)] {
+                    if has_gaps(scope)? {
                         with_gaps.push(scope);
                     }
                 }
+                with_gaps.extend(circles.into_iter().map(|it| Scope::Circle(it.id)));
                 Ok(with_gaps)
             })
             .await

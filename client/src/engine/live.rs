@@ -1,7 +1,7 @@
 //! The stream of a campus, opened again and again from the stored cursor. Reconnecting is not a failure, it is the
 //! architecture (design section 1).
 
-use std::{future, time::Duration};
+use std::{future, mem, time::Duration};
 
 use circles_protocol::{
     Change, Cursor, Entity, MembershipState, Pos, Scope,
@@ -9,6 +9,7 @@ use circles_protocol::{
 };
 use eventsource_client::Event;
 use futures::FutureExt;
+use rusqlite::Connection;
 
 use super::Engine;
 use crate::{
@@ -17,11 +18,12 @@ use crate::{
         Durability,
         apply::{Apply, Touched},
         campuses, ledger,
+        views::Eyes,
     },
     error::ClientError,
     limits::{BATCH_EVENTS_MAX, SILENCE_MAX},
     stream::EventStream,
-    view::Connection,
+    view,
 };
 
 /// A heartbeat that is named shorter than this is not believed: the machine may be busy.
@@ -44,7 +46,7 @@ impl Engine {
             let error = match self.connection(&mut opened).await {
                 Ok(End::Asked) => {
                     backoff.reset();
-                    self.set_connection(Connection::Connecting);
+                    self.set_connection(view::Connection::Connecting);
                     continue;
                 }
                 Ok(End::Closed) => ClientError::Offline("the relay closed the stream".to_owned()),
@@ -151,11 +153,11 @@ impl Engine {
             .0
             .cache
             .write(Durability::Cache, move |conn| {
-                let mut batch = Batch::default();
+                let mut batch = Batch::new(conn, eyes);
                 for event in &events {
-                    batch.event(conn, eyes, event)?;
+                    batch.event(event)?;
                 }
-                Ok(batch)
+                batch.finish()
             })
             .await?;
         self.touched(outcome.touched);
@@ -180,7 +182,7 @@ impl Engine {
 
 /// What a batch of events came to.
 #[derive(Default)]
-struct Batch {
+struct Outcome {
     touched: Touched,
     hello: Option<Hello>,
     bye: Option<Bye>,
@@ -190,21 +192,44 @@ struct Batch {
     fill: bool,
 }
 
-impl Batch {
-    fn event(
-        &mut self,
-        conn: &rusqlite::Connection,
-        eyes: crate::cache::views::Eyes,
-        event: &Event,
-    ) -> Result<(), ClientError> {
+/// A batch of events in its transaction: what is covered is read and written once for all of them.
+struct Batch<'a> {
+    conn: &'a Connection,
+    eyes: Eyes,
+    apply: Apply<'a>,
+    outcome: Outcome,
+}
+
+impl<'a> Batch<'a> {
+    fn new(conn: &'a Connection, eyes: Eyes) -> Self {
+        Self { conn, eyes, apply: Apply::new(conn, eyes.campus, eyes.me), outcome: Outcome::default() }
+    }
+
+    fn finish(mut self) -> Result<Outcome, ClientError> {
+        self.store()?;
+        Ok(self.outcome)
+    }
+
+    /// Writes what the events so far cover.
+    fn store(&mut self) -> Result<(), ClientError> {
+        let next = Apply::new(self.conn, self.eyes.campus, self.eyes.me);
+        let apply = mem::replace(&mut self.apply, next);
+        self.outcome.fill |= apply.has_gaps();
+        self.outcome.touched.merge(apply.finish()?);
+        Ok(())
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), ClientError> {
         let Some(name) = EventName::parse(&event.event_type) else { return Ok(()) };
         let cursor = event.id.as_deref().and_then(|id| id.parse::<Cursor>().ok());
         let understood = match name {
-            EventName::Hello => self.hello(conn, eyes, &event.data),
-            EventName::Change => self.change(conn, eyes, &event.data),
-            EventName::Gap => self.gap(conn, eyes, &event.data),
-            EventName::Reset => self.reset(conn, eyes, &event.data),
-            EventName::Bye => serde_json::from_str(&event.data).map(|bye| self.bye = Some(bye)).map_err(Trouble::from),
+            EventName::Hello => self.hello(&event.data),
+            EventName::Change => self.change(&event.data),
+            EventName::Gap => self.gap(&event.data),
+            EventName::Reset => self.reset(&event.data),
+            EventName::Bye => {
+                serde_json::from_str(&event.data).map(|bye| self.outcome.bye = Some(bye)).map_err(Trouble::from)
+            }
             EventName::Ping => Ok(()),
         };
         match understood {
@@ -212,82 +237,65 @@ impl Batch {
             Err(Trouble::Client(error)) => return Err(error),
             Err(Trouble::Event(reason)) => {
                 tracing::warn!(%reason, event = %event.event_type, "an event was set aside");
-                campuses::set_aside(conn, eyes.campus, &event.event_type, &event.data, &reason)?;
+                campuses::set_aside(self.conn, self.eyes.campus, &event.event_type, &event.data, &reason)?;
                 // The chain shows what it was about when the next change of its scope comes; the heads show it now.
-                self.resync = true;
+                self.outcome.resync = true;
             }
         }
         // In the same transaction as what it covers (design 3.5). A hello's cursor is where the stream begins.
         if let Some(cursor) = cursor.filter(|_| !matches!(name, EventName::Hello | EventName::Reset)) {
-            campuses::advance(conn, eyes.campus, &cursor)?;
+            campuses::advance(self.conn, self.eyes.campus, &cursor)?;
         }
         Ok(())
     }
 
-    fn hello(
-        &mut self,
-        conn: &rusqlite::Connection,
-        eyes: crate::cache::views::Eyes,
-        data: &str,
-    ) -> Result<(), Trouble> {
+    fn hello(&mut self, data: &str) -> Result<(), Trouble> {
         let hello: Hello = serde_json::from_str(data)?;
-        campuses::set_name(conn, eyes.campus, &hello.campus_name).map_err(ClientError::from)?;
+        campuses::set_name(self.conn, self.eyes.campus, &hello.campus_name).map_err(ClientError::from)?;
         // A crash may have left gaps.
-        self.fill = true;
-        self.hello = Some(hello);
+        self.outcome.fill = true;
+        self.outcome.hello = Some(hello);
         Ok(())
     }
 
-    fn change(
-        &mut self,
-        conn: &rusqlite::Connection,
-        eyes: crate::cache::views::Eyes,
-        data: &str,
-    ) -> Result<(), Trouble> {
+    fn change(&mut self, data: &str) -> Result<(), Trouble> {
         let change: Change = serde_json::from_str(data)?;
-        let mut apply = Apply::new(conn, eyes.campus, eyes.me);
-        apply.change(&change).map_err(ClientError::from)?;
-        let mut touched = apply.finish().map_err(ClientError::from)?;
+        self.apply.change(&change).map_err(ClientError::from)?;
+        let me = self.eyes.me;
         match &change.entity {
-            Entity::Message(it) if it.author_id != eyes.me && it.deleted_at.is_none() && it.edited_at.is_none() => {
-                touched.news.insert(it.circle_id, it.id);
+            Entity::Message(it) if it.author_id != me && it.deleted_at.is_none() && it.edited_at.is_none() => {
+                self.apply.touched.news.insert(it.circle_id, it.id);
             }
             // The circle's history before is a gap now, and its name may not be known.
-            Entity::Membership(it) if it.person_id == eyes.me => self.resync |= it.state == MembershipState::Joined,
+            Entity::Membership(it) if it.person_id == me => {
+                self.outcome.resync |= it.state == MembershipState::Joined;
+            }
             _ => {}
         }
-        let gaps = ledger::gaps(conn, eyes.campus, change.scope).map_err(ClientError::from)?;
-        self.fill |= !gaps.is_empty();
-        self.touched.merge(touched);
         Ok(())
     }
 
-    fn gap(&mut self, conn: &rusqlite::Connection, eyes: crate::cache::views::Eyes, data: &str) -> Result<(), Trouble> {
+    fn gap(&mut self, data: &str) -> Result<(), Trouble> {
         let gap: Gap = serde_json::from_str(data)?;
-        let mut apply = Apply::new(conn, eyes.campus, eyes.me);
         for it in &gap.scopes {
-            apply.reach(it.scope, it.until, it.head_seq).map_err(ClientError::from)?;
+            self.apply.reach(it.scope, it.until, it.head_seq).map_err(ClientError::from)?;
             if let Scope::Circle(circle) = it.scope {
-                apply.touched.circles.entry(circle).or_default();
+                self.apply.touched.circles.entry(circle).or_default();
             }
         }
-        self.touched.merge(apply.finish().map_err(ClientError::from)?);
-        self.resync = true;
+        self.outcome.resync = true;
         Ok(())
     }
 
-    fn reset(
-        &mut self,
-        conn: &rusqlite::Connection,
-        eyes: crate::cache::views::Eyes,
-        data: &str,
-    ) -> Result<(), Trouble> {
+    fn reset(&mut self, data: &str) -> Result<(), Trouble> {
         let reset: Reset = serde_json::from_str(data)?;
         tracing::warn!(reason = ?reset.reason, "the relay's history is another one: everything is compared anew");
-        ledger::forget(conn, eyes.campus).map_err(ClientError::from)?;
-        campuses::restart(conn, eyes.campus, &reset.epoch).map_err(ClientError::from)?;
+        // What came before belongs to the old history, and must not be written over the new one's beginning.
+        self.store()?;
+        ledger::forget(self.conn, self.eyes.campus).map_err(ClientError::from)?;
+        campuses::restart(self.conn, self.eyes.campus, &reset.epoch).map_err(ClientError::from)?;
         if reset.head > Pos::ZERO {
-            self.resync = true;
+            self.outcome.resync = true;
         }
         Ok(())
     }

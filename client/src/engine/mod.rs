@@ -261,7 +261,7 @@ fn problem(error: &ClientError) -> ConnectionProblem {
         ClientError::NotARelay => ConnectionProblem::NotARelay,
         ClientError::Relay(..) => ConnectionProblem::RelayUnavailable,
         ClientError::DiskFull => ConnectionProblem::DiskFull,
-        ClientError::Offline(reason) if reason.contains("silent") => ConnectionProblem::Silent,
+        ClientError::Silent => ConnectionProblem::Silent,
         _ => ConnectionProblem::Unreachable,
     }
 }

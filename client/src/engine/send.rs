@@ -62,22 +62,13 @@ impl Engine {
         };
         let n = item.n;
         // An edit or discard may have come in between: only what is marked as under way is sent, as it then stands.
-        let marked = self
-            .0
-            .cache
-            .write(Durability::Cache, move |conn| {
-                outbox::sending(conn, n)?;
-                Ok(outbox::of_circle(conn, campus, item.circle)?.into_iter().find(|it| it.n == n))
-            })
-            .await?;
+        let marked = self.0.cache.write(Durability::Cache, move |conn| Ok(outbox::sending(conn, n)?)).await?;
         let Some(item) = marked else { return Ok(true) };
         match self.deliver(&item).await {
             Ok(done) => self.delivered(item, done).await?,
             Err(error) if error.passes() || error.signed_out() => {
                 self.0.cache.write(Durability::Cache, move |conn| Ok(outbox::tried(conn, n)?)).await?;
-                let mut touched = Touched::default();
-                touched.circles.entry(item.circle).or_default().extend(item.message);
-                self.touched(touched);
+                self.touched(Touched::of(item.circle, item.message));
                 return Err(error);
             }
             Err(error) => self.refused(item, &error).await?,
@@ -166,8 +157,7 @@ impl Engine {
         let drop_it = gone || matches!(item.intent, Intent::Read { .. });
         let reason = error.to_string();
         tracing::info!(%reason, kind = ?item.intent, "the relay refused what was written");
-        let mut touched = Touched::default();
-        touched.circles.entry(item.circle).or_default().extend(item.message);
+        let touched = Touched::of(item.circle, item.message);
         self.0
             .cache
             .write(Durability::Outbox, move |conn| {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{Json, extract::State, http::StatusCode};
 use circles_protocol::{
-    CircleId, Code, Cursor, Message, MessageId, Problem, Reaction, Seq,
+    CircleId, Cursor, Message, MessageId, Problem, Reaction, Seq,
     api::{EditMessage, MessagesPage, PostMessage, React, Receipt},
     limits::MESSAGES_PAGE_MAX,
 };
@@ -83,12 +83,7 @@ pub async fn get(
 ) -> Result<Json<Message>, Failure> {
     let read = relay.store().read(move |conn| {
         let person = who.check(conn)?;
-        let message = messages::get(conn, id)?.ok_or_else(Failure::not_found)?.message;
-        match access::member(conn, message.circle_id, &person) {
-            Ok(_) => Ok(message),
-            Err(failure) if failure.code == Code::NotMember => Err(Failure::not_found()),
-            Err(failure) => Err(failure),
-        }
+        access::message(conn, id, &person).map(|(message, _)| message)
     });
     Ok(Json(read.await?))
 }

@@ -51,7 +51,7 @@ pub fn post(tx: &mut Tx<'_>, person: &Person, circle: CircleId, request: &PostMe
 
 /// Changes the text; for the author.
 pub fn edit(tx: &mut Tx<'_>, person: &Person, id: MessageId, text: &str) -> Result<Message, Failure> {
-    let (mut message, _) = seen(tx, person, id)?;
+    let (mut message, _) = access::message(tx.conn(), id, person)?;
     if message.author_id != person.id {
         return Err(Failure::new(Code::Forbidden, "only its author edits a message"));
     }
@@ -68,7 +68,7 @@ pub fn edit(tx: &mut Tx<'_>, person: &Person, id: MessageId, text: &str) -> Resu
 
 /// Leaves a tombstone; for the author, moderators and owners.
 pub fn delete(tx: &mut Tx<'_>, person: &Person, id: MessageId) -> Result<Message, Failure> {
-    let (mut message, role) = seen(tx, person, id)?;
+    let (mut message, role) = access::message(tx.conn(), id, person)?;
     if message.author_id != person.id && role < Role::Moderator {
         return Err(Failure::new(Code::Forbidden, "only its author or a moderator deletes a message"));
     }
@@ -82,7 +82,7 @@ pub fn delete(tx: &mut Tx<'_>, person: &Person, id: MessageId) -> Result<Message
 
 /// Reacts, or takes a reaction back.
 pub fn react(tx: &mut Tx<'_>, person: &Person, id: MessageId, request: &React) -> Result<Reaction, Failure> {
-    let (message, _) = seen(tx, person, id)?;
+    let (message, _) = access::message(tx.conn(), id, person)?;
     if message.deleted_at.is_some() {
         return Err(Failure::of(Code::MessageDeleted));
     }
@@ -129,16 +129,6 @@ pub fn import(tx: &mut Tx<'_>, person: &Person, it: Imported) -> Result<(), Fail
         version: tx.next(),
     };
     tx.insert_message(&StoredMessage { message, created_pos: tx.next(), content_hash })
-}
-
-/// A message that the person may see, and their role in its circle. Of other messages there is nothing to know.
-fn seen(tx: &Tx<'_>, person: &Person, id: MessageId) -> Result<(Message, Role), Failure> {
-    let message = messages::get(tx.conn(), id)?.ok_or_else(Failure::not_found)?.message;
-    let (_, role) = access::member(tx.conn(), message.circle_id, person).map_err(|failure| match failure.code {
-        Code::NotMember => Failure::not_found(),
-        _ => failure,
-    })?;
-    Ok((message, role))
 }
 
 fn hash_of(person: &Person, circle: CircleId, text: &str, reply_to: Option<MessageId>) -> [u8; 16] {

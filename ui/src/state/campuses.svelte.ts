@@ -22,6 +22,12 @@ class Campuses {
     this.list = this.list.map((known) => (known.id === campus.id ? campus : known));
   }
 
+  /** Takes up a campus that was just joined, and shows it. */
+  async enter(id: string): Promise<void> {
+    await this.load();
+    this.select(id);
+  }
+
   select(id: string): void {
     this.currentId = id;
     places.rememberCampus(id);

@@ -43,7 +43,8 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             eprintln!("circles-cli: {error:#}");
-            let offline = matches!(error.downcast_ref::<ClientError>(), Some(ClientError::Offline(_)));
+            let offline =
+                matches!(error.downcast_ref::<ClientError>(), Some(ClientError::Offline(_) | ClientError::Silent));
             ExitCode::from(if offline { 3 } else { 1 })
         }
     }
