@@ -13,6 +13,7 @@ use circles_protocol::{
 };
 use circles_relay::{NewInvite, OpenError, Relay, Settings};
 use common::{Person, TestRelay, join_request, message, problem, quick};
+use futures::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -234,6 +235,61 @@ async fn too_many_changes_of_one_person_wait() {
     ada.post(general, "2").await;
     let path = format!("/v1/circles/{general}/messages");
     assert_eq!(ada.refused(Method::POST, &path, message("3")).await, Code::RateLimited);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn too_many_attempts_to_join_from_one_address_wait() {
+    let relay = TestRelay::with(Settings { joins_per_second: 1, joins_burst: 3, ..quick() }).await;
+    let guess = async || {
+        let request = join_request("a-guessed-code", "Eve");
+        let response = relay.http.post(format!("{}/v1/join", relay.url)).json(&request).send().await.unwrap();
+        problem(response).await
+    };
+    for _ in 0..3 {
+        assert_eq!(guess().await, Code::InviteUnknown);
+    }
+    assert_eq!(guess().await, Code::RateLimited);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_relay_with_a_full_queue_says_so_and_loses_nothing_that_it_acknowledged() {
+    let relay = TestRelay::start().await;
+    let ada = relay.owner("Ada").await;
+    let general = ada.general().await;
+    // Another process holds the database: the writer waits for it, and the queue fills.
+    let beside = rusqlite::Connection::open(relay.dir().join("campus.db")).unwrap();
+    beside.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let posts = (0..1_300).map(|at| {
+        let ada = ada.clone();
+        tokio::spawn(async move {
+            let path = format!("/v1/circles/{general}/messages");
+            let body = serde_json::to_value(message(&at.to_string())).unwrap();
+            let response = ada.send(Method::POST, &path, Some(&body)).await;
+            if response.status().is_success() {
+                return Some(response.json::<Receipt>().await.unwrap());
+            }
+            assert_eq!(problem(response).await, Code::StoreUnavailable);
+            None
+        })
+    });
+    let mut answers: futures::stream::FuturesUnordered<_> = posts.collect();
+    assert_eq!(answers.next().await.unwrap().unwrap(), None, "nothing is acknowledged while nothing can be stored");
+    beside.execute_batch("COMMIT").unwrap();
+    let answers: Vec<_> = answers.collect().await;
+    let receipts: Vec<Receipt> = answers.into_iter().filter_map(Result::unwrap).collect();
+    assert!((1_000..1_300).contains(&receipts.len()), "{} were taken", receipts.len());
+    let stored: BTreeSet<(i64, [u8; 16])> = beside
+        .prepare("SELECT seq, id FROM message WHERE circle_id = ?1")
+        .unwrap()
+        .query_map([general.uuid().into_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let acknowledged = receipts.iter().map(|it| (i64::from(it.seq), it.id.uuid().into_bytes())).collect();
+    assert_eq!(stored, acknowledged, "neither lost nor stored without saying so");
+    drop(beside);
     relay.stop().await;
 }
 

@@ -1,7 +1,9 @@
 //! What whole-system tests share: real relay processes, real clients, and waiting for conditions.
 
 pub mod driver;
+pub mod meddler;
 pub mod relay;
+pub mod small_disk;
 
 use std::{
     net::TcpListener,
@@ -95,10 +97,23 @@ pub async fn shows(client: &Client, campus: &CampusView, name: &str, texts: &[St
     let circle = circle(client, campus, name).await?;
     let mut held = Vec::new();
     let shown = wait_for("the messages", async || {
-        held = everything(client, campus, &circle).await?.into_iter().map(|it| it.text).collect();
         let now = client.circles(campus.id).await?.into_iter().find(|it| it.id == circle.id);
-        Ok((held == texts && now.is_some_and(|it| it.missing == 0 && it.unsent == 0)).then_some(()))
+        let settled =
+            now.is_some_and(|it| it.missing == 0 && it.unsent == 0 && it.head_seq.get() >= texts.len() as u64);
+        if settled {
+            held = everything(client, campus, &circle).await?.into_iter().map(|it| it.text).collect();
+        }
+        Ok((settled && held == texts).then_some(()))
     })
     .await;
-    shown.with_context(|| format!("wanted {texts:?}, has {held:?}"))
+    shown.with_context(|| {
+        let same = held.iter().zip(texts).take_while(|(held, wanted)| held == wanted).count();
+        let brief = |text: Option<&String>| text.map(|it| it.chars().take(40).collect::<String>());
+        let (wanted, found) = (brief(texts.get(same)), brief(held.get(same)));
+        format!(
+            "wanted {} and has {} messages; number {same}: wanted {wanted:?}, has {found:?}",
+            texts.len(),
+            held.len()
+        )
+    })
 }

@@ -3,41 +3,57 @@
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
 };
 
 use anyhow::{Context, Result, bail};
 
-use crate::{port, program, wait_for};
+use crate::{port, program, small_disk::SmallDisk, wait_for};
 
 /// A relay process on loopback. It is killed when dropped.
 pub struct RelayProcess {
+    setup: Setup,
+    child: Child,
+}
+
+struct Setup {
     dir: PathBuf,
     port: u16,
     flags: Vec<String>,
-    child: Child,
+    /// What runs the program: the program itself, or one that enters a namespace first.
+    run: Box<dyn Fn() -> Result<Command> + Send + Sync>,
 }
 
 impl RelayProcess {
     /// Starts a relay with a new campus in `dir` and waits until it is ready.
     pub async fn start(dir: &Path, flags: &[&str]) -> Result<Self> {
-        let port = port()?;
+        Self::run(dir, flags, Box::new(|| Ok(Command::new(program("circles-relay")?)))).await
+    }
+
+    /// The same on a file system that can be filled up.
+    pub async fn start_on(disk: &Arc<SmallDisk>, flags: &[&str]) -> Result<Self> {
+        let held = disk.clone();
+        Self::run(&disk.path, flags, Box::new(move || Ok(held.command(program("circles-relay")?)))).await
+    }
+
+    async fn run(dir: &Path, flags: &[&str], run: Box<dyn Fn() -> Result<Command> + Send + Sync>) -> Result<Self> {
         let flags = flags.iter().map(|it| (*it).to_owned()).collect();
-        let child = spawn(dir, port, &flags)?;
-        let mut relay = Self { dir: dir.to_owned(), port, flags, child };
+        let setup = Setup { dir: dir.to_owned(), port: port()?, flags, run };
+        let mut relay = Self { child: setup.spawn()?, setup };
         relay.ready().await?;
         Ok(relay)
     }
 
     /// Where it listens.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.setup.port)
     }
 
     /// A new invite link, made beside the running relay.
     pub fn invite(&self, role: &str) -> Result<String> {
-        let output = Command::new(program("circles-relay")?)
+        let output = (self.setup.run)()?
             .args(["invite", "--role", role, "--uses", "100", "--data-dir"])
-            .arg(&self.dir)
+            .arg(&self.setup.dir)
             .output()?;
         let text = String::from_utf8(output.stdout)?;
         let link = text.split_whitespace().find(|it| it.contains("/join#"));
@@ -54,12 +70,12 @@ impl RelayProcess {
 
     /// Starts it again on the same data and port.
     pub async fn restart(&mut self) -> Result<()> {
-        self.child = spawn(&self.dir, self.port, &self.flags)?;
+        self.child = self.setup.spawn()?;
         self.ready().await
     }
 
     async fn ready(&mut self) -> Result<()> {
-        let address = format!("127.0.0.1:{}", self.port);
+        let address = format!("127.0.0.1:{}", self.setup.port);
         wait_for("the relay to listen", async || {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the relay ended: {status}");
@@ -79,14 +95,17 @@ impl Drop for RelayProcess {
     }
 }
 
-fn spawn(dir: &Path, port: u16, flags: &Vec<String>) -> Result<Child> {
-    Ok(Command::new(program("circles-relay")?)
-        .args(["serve", "--campus-name", "Maple Dorm", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
-        .arg(dir)
-        .args(flags)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?)
+impl Setup {
+    fn spawn(&self) -> Result<Child> {
+        let listen = format!("127.0.0.1:{}", self.port);
+        Ok((self.run)()?
+            .args(["serve", "--campus-name", "Maple Dorm", "--listen", &listen, "--data-dir"])
+            .arg(&self.dir)
+            .args(&self.flags)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?)
+    }
 }
 
 /// Fills the campus of a relay that is not running with conversations from a file.

@@ -128,16 +128,20 @@ pub fn restart(conn: &Connection, campus: CampusId, epoch: &Epoch) -> rusqlite::
     Ok(())
 }
 
-/// Keeps an event that could not be understood, and counts it.
+/// Keeps an event that could not be understood, and counts it. The same one comes again when its stretch is filled in.
 pub fn set_aside(conn: &Connection, campus: CampusId, event: &str, data: &str, reason: &str) -> rusqlite::Result<()> {
     let mut end = data.len().min(SET_ASIDE_BYTES_MAX);
     while !data.is_char_boundary(end) {
         end -= 1;
     }
-    conn.execute(
-        "INSERT INTO set_aside (campus, event, data, reason) VALUES (?1, ?2, ?3, ?4)",
+    let kept = conn.execute(
+        "INSERT INTO set_aside (campus, event, data, reason) SELECT ?1, ?2, ?3, ?4
+         WHERE NOT EXISTS (SELECT 1 FROM set_aside WHERE campus = ?1 AND event = ?2 AND data = ?3)",
         params![campus.blob(), event, &data[..end], reason],
     )?;
+    if kept == 0 {
+        return Ok(());
+    }
     conn.execute(
         "DELETE FROM set_aside WHERE campus = ?1
          AND n <= (SELECT n FROM set_aside WHERE campus = ?1 ORDER BY n DESC LIMIT 1 OFFSET ?2)",

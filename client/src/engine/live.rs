@@ -22,7 +22,7 @@ use crate::{
     },
     error::ClientError,
     limits::{BATCH_EVENTS_MAX, SILENCE_MAX},
-    stream::EventStream,
+    stream::{EventStream, UNREADABLE},
     view,
 };
 
@@ -220,17 +220,20 @@ impl<'a> Batch<'a> {
     }
 
     fn event(&mut self, event: &Event) -> Result<(), ClientError> {
-        let Some(name) = EventName::parse(&event.event_type) else { return Ok(()) };
+        let name = EventName::parse(&event.event_type);
         let cursor = event.id.as_deref().and_then(|id| id.parse::<Cursor>().ok());
         let understood = match name {
-            EventName::Hello => self.hello(&event.data),
-            EventName::Change => self.change(&event.data),
-            EventName::Gap => self.gap(&event.data),
-            EventName::Reset => self.reset(&event.data),
-            EventName::Bye => {
+            Some(EventName::Hello) => self.hello(&event.data),
+            Some(EventName::Change) => self.change(&event.data),
+            Some(EventName::Gap) => self.gap(&event.data),
+            Some(EventName::Reset) => self.reset(&event.data),
+            Some(EventName::Bye) => {
                 serde_json::from_str(&event.data).map(|bye| self.outcome.bye = Some(bye)).map_err(Trouble::from)
             }
-            EventName::Ping => Ok(()),
+            Some(EventName::Ping) => Ok(()),
+            None if event.event_type == UNREADABLE => Err(Trouble::Event(event.data.clone())),
+            // Of a newer relay, and not of the log: nothing is missed by skipping it.
+            None => return Ok(()),
         };
         match understood {
             Ok(()) => {}
@@ -243,7 +246,7 @@ impl<'a> Batch<'a> {
             }
         }
         // In the same transaction as what it covers (design 3.5). A hello's cursor is where the stream begins.
-        if let Some(cursor) = cursor.filter(|_| !matches!(name, EventName::Hello | EventName::Reset)) {
+        if let Some(cursor) = cursor.filter(|_| !matches!(name, Some(EventName::Hello | EventName::Reset))) {
             campuses::advance(self.conn, self.eyes.campus, &cursor)?;
         }
         Ok(())

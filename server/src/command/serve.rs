@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context;
 use circles_relay::{LISTEN_BACKLOG, Relay};
 use clap::Args;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
 use super::options::{Logging, Place, Running, note_public_url};
@@ -31,12 +31,15 @@ impl Serve {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let listen = settings.listen;
-            let listener = listener(listen).with_context(|| format!("cannot listen on {listen}"))?;
+            let cannot = || format!("cannot listen on {listen}");
+            let socket = bound(listen).with_context(cannot)?;
             if settings.public_url.is_none() {
-                settings.public_url = format!("http://{}/", listener.local_addr()?).parse().ok();
+                settings.public_url = format!("http://{}/", socket.local_addr()?).parse().ok();
             }
             let relay = Relay::open(settings.clone()).await?;
+            // Noted before anyone can connect: whoever sees the relay answer may ask for an invite, with the right address.
             note_public_url(&settings)?;
+            let listener = socket.listen(LISTEN_BACKLOG).with_context(cannot)?;
             if let Some(code) = relay.first_invite() {
                 println!(
                     "The campus {:?} was created. Its owner joins with this link, once, within 7 days:\n\n    {}\n",
@@ -101,10 +104,10 @@ impl Signals {
     }
 }
 
-fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A restarted relay must not wait for the old connections to time out.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(LISTEN_BACKLOG)
+    Ok(socket)
 }

@@ -4,13 +4,19 @@
 //! wait each time, and a captive portal's `200 text/html` counts as connected (measured against version 0.18.0). The loop
 //! around it is in `engine`.
 
+mod frames;
+
 use std::{pin::Pin, time::Duration};
 
-use circles_protocol::{Cursor, limits::EVENT_BYTES_MAX};
+use circles_protocol::Cursor;
 use eventsource_client::{Client as _, ClientBuilder, Error as SseError, Event, ReconnectOptions, SSE};
 use futures::{Stream, StreamExt, stream};
 use launchdarkly_sdk_transport::{ByteStream, HttpTransport, Request, ResponseFuture, TransportError};
 use tokio::sync::mpsc;
+
+pub use frames::UNREADABLE;
+
+use frames::Frames;
 
 use crate::{
     api::{self, Api},
@@ -115,7 +121,7 @@ async fn connect(request: reqwest::RequestBuilder) -> Result<ByteStream, ClientE
     let (tell, mut told) = mpsc::channel(CHUNKS_WAITING_MAX);
     tokio::spawn(async move {
         let mut chunks = response.bytes_stream();
-        let mut bound = EventBound::default();
+        let mut frames = Frames::default();
         loop {
             let chunk = tokio::select! {
                 chunk = chunks.next() => chunk,
@@ -125,9 +131,11 @@ async fn connect(request: reqwest::RequestBuilder) -> Result<ByteStream, ClientE
             let chunk = match chunk {
                 None => return,
                 Some(Err(error)) => Err(refusal(api::offline(error))),
-                Some(Ok(chunk)) if bound.admits(&chunk) => Ok(chunk),
-                Some(Ok(_)) => Err(refusal(ClientError::Offline("an event is too large".to_owned()))),
+                Some(Ok(chunk)) => Ok(frames.push(&chunk)),
             };
+            if chunk.as_ref().is_ok_and(bytes::Bytes::is_empty) {
+                continue;
+            }
             let last = chunk.is_err();
             if tell.send(chunk).await.is_err() || last {
                 return;
@@ -135,46 +143,4 @@ async fn connect(request: reqwest::RequestBuilder) -> Result<ByteStream, ClientE
         }
     });
     Ok(Box::pin(stream::poll_fn(move |context| told.poll_recv(context))))
-}
-
-/// Bounds the size of one event: the library would buffer without end (design 3.9).
-#[derive(Default)]
-struct EventBound {
-    bytes: usize,
-    line_is_empty: bool,
-}
-
-impl EventBound {
-    fn admits(&mut self, chunk: &[u8]) -> bool {
-        for byte in chunk {
-            self.bytes += 1;
-            match byte {
-                b'\n' if self.line_is_empty => self.bytes = 0,
-                b'\n' => self.line_is_empty = true,
-                b'\r' => {}
-                _ => self.line_is_empty = false,
-            }
-            if self.bytes > EVENT_BYTES_MAX {
-                return false;
-            }
-        }
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_without_end_is_refused_and_many_events_are_not() {
-        let mut bound = EventBound::default();
-        for _ in 0..10_000 {
-            assert!(bound.admits(b"event: ping\ndata: {}\n\n"));
-        }
-        let line = vec![b'x'; EVENT_BYTES_MAX / 2];
-        assert!(bound.admits(&line));
-        assert!(bound.admits(b"\n"));
-        assert!(!bound.admits(&[line.as_slice(), b"yy"].concat()));
-    }
 }
