@@ -37,7 +37,9 @@ async fn a_message_reaches_the_others_at_once_and_its_chain_fits() {
     hello(&mut events).await;
     ada.post(general, "one").await;
     ada.post(general, "two").await;
-    let seen: Vec<Change> = events.until_text("two").await.iter().map(change).collect();
+    let seen = events.until_text("two").await;
+    assert_eq!(seen.iter().filter(|it| it.name == "ping").count(), 1, "the end of the replay");
+    let seen: Vec<Change> = seen.iter().filter(|it| it.name == "change").map(change).collect();
     let mut heads: BTreeMap<Scope, Pos> = BTreeMap::new();
     for it in &seen {
         if it.scope != Scope::Person(bob.id()) || heads.contains_key(&it.scope) {
@@ -74,6 +76,8 @@ async fn a_stream_resumes_from_any_cursor_without_loss_or_repetition() {
             got.push(event.cursor.pos.get());
         }
         assert_eq!(got, want);
+        let current = events.next().await.unwrap();
+        assert_eq!((current.name.as_str(), &current.cursor), ("ping", &head));
     }
     relay.stop().await;
 }
@@ -98,6 +102,8 @@ async fn an_absence_over_a_thousand_changes_is_a_gap_and_then_live() {
     assert_eq!((gap.after, gap.until), (before.pos, after.pos));
     let of_general = gap.scopes.iter().find(|it| it.scope == Scope::Circle(general)).unwrap();
     assert_eq!((of_general.until, of_general.head_seq), (after.pos, Some(Seq::try_from(1_001_u64).unwrap())));
+    let current = events.next().await.unwrap();
+    assert_eq!((current.name.as_str(), &current.cursor), ("ping", &after));
     ada.post(general, "live").await;
     assert_eq!(events.until_text("live").await.len(), 1);
     drop(events);
@@ -178,6 +184,7 @@ async fn a_ping_moves_the_cursor_past_what_is_for_others() {
     let (ada, bob) = (relay.owner("Ada").await, relay.person("Bob").await);
     let mut events = bob.stream(Some(&head(&bob).await)).await;
     hello(&mut events).await;
+    assert_eq!(events.next().await.unwrap().name, "ping");
     let secret = ada.create("Secret", CircleKind::Private).await;
     let receipt = ada.post(secret, "not for Bob").await;
     let seen = events.until(|it| it.cursor.pos >= receipt.pos).await;
@@ -211,6 +218,7 @@ async fn a_revoked_device_hears_so_and_is_shut_out() {
     let ada = relay.owner("Ada").await;
     let mut events = ada.stream(Some(&head(&ada).await)).await;
     hello(&mut events).await;
+    assert_eq!(events.next().await.unwrap().name, "ping");
     ada.ok::<()>(Method::DELETE, &format!("/v1/devices/{}", ada.joined.device_id), ()).await;
     let bye = events.next().await.unwrap();
     assert_eq!((bye.name.as_str(), &bye.data["reason"]), ("bye", &json!("revoked")));

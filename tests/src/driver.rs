@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use fantoccini::{Client, ClientBuilder, Locator, elements::Element};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::Value;
@@ -49,19 +49,21 @@ impl Drop for Driver {
 
 /// The element, as soon as it is there.
 pub async fn find(page: &Client, css: &str) -> Result<Element> {
-    Ok(page.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await?)
+    page.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await.with_context(|| format!("no {css} on the page"))
 }
 
 /// A button by the beginning of its name.
 pub async fn press(page: &Client, name: &str) -> Result<()> {
     let path = format!("//button[starts-with(normalize-space(.),'{name}') or starts-with(@aria-label,'{name}')]");
-    Ok(page.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await?.click().await?)
+    let button = page.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
+    Ok(button.with_context(|| format!("no button {name:?} on the page"))?.click().await?)
 }
 
 /// Types into the field with that label.
 pub async fn fill(page: &Client, label: &str, text: &str) -> Result<()> {
     let path = format!("//label[.//span[normalize-space()='{label}']]//input");
-    Ok(page.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await?.send_keys(text).await?)
+    let field = page.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
+    Ok(field.with_context(|| format!("no field {label:?} on the page"))?.send_keys(text).await?)
 }
 
 /// Sends a message with the composer.

@@ -68,6 +68,22 @@ impl RelayProcess {
         Ok(())
     }
 
+    /// Stops the process without ending it: its connections stay open and nothing answers, as on a network that is gone.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal("STOP")
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, name: &str) -> Result<()> {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status()?;
+        anyhow::ensure!(status.success(), "the relay is gone");
+        Ok(())
+    }
+
     /// Starts it again on the same data and port.
     pub async fn restart(&mut self) -> Result<()> {
         self.child = self.setup.spawn()?;

@@ -5,7 +5,6 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use circles_client::view::Anchor;
 use circles_tests::{
     circle, client,
     driver::{self, Driver},
@@ -47,6 +46,32 @@ fn kill_app(data: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Runs the command line on a directory; what it printed.
+async fn cli(data: &Path, args: &[&str]) -> Result<String> {
+    let output = tokio::process::Command::new(program("circles-cli")?)
+        .args(["--no-keyring", "--data-dir"])
+        .arg(data)
+        .args(args)
+        .output()
+        .await?;
+    anyhow::ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The invite link that the person in the window makes with the dialog.
+async fn invite(page: &Client) -> Result<String> {
+    driver::press(page, "Invite people").await?;
+    driver::press(page, "Create invite link").await?;
+    let link = wait_for("the link", async || {
+        let script =
+            "return [...document.querySelectorAll('dialog input')].find(it => it.value.includes('/join#'))?.value";
+        Ok(page.execute(script, Vec::new()).await?.as_str().map(str::to_owned))
+    })
+    .await?;
+    driver::press(page, "Close").await?;
+    Ok(link)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_missed_while_the_app_was_dead_is_there_once_in_order_with_the_divider() -> Result<()> {
     let dir = tempdir()?;
@@ -62,17 +87,12 @@ async fn what_was_missed_while_the_app_was_dead_is_there_once_in_order_with_the_
     driver::send(&page, "hello from the window").await?;
     driver::shows(&page, "hello from the window").await?;
 
-    let bob = client(&dir.path().join("bob")).await?;
-    let bobs = bob.join(&relay.invite("member")?, "Bob").await?;
-    let general = circle(&bob, &bobs, "General").await?;
-    let first = wait_for("Ada's message at Bob's", async || {
-        Ok(bob.timeline(bobs.id, general.id, Anchor::Latest, 50).await?.messages.pop())
-    })
-    .await?;
-    bob.react(bobs.id, general.id, first.id, "👍", true).await?;
-    let sent = bob.send(bobs.id, general.id, "from bob", None).await?;
+    let bobs = dir.path().join("bob");
+    cli(&bobs, &["join", &invite(&page).await?, "--name", "Bob"]).await?;
+    cli(&bobs, &["react", "General", "1", "👍"]).await?;
+    cli(&bobs, &["send", "General", "from bob"]).await?;
     driver::shows(&page, "from bob").await?;
-    bob.edit(bobs.id, general.id, sent.id, "from bob, edited").await?;
+    cli(&bobs, &["edit", "General", "2", "from bob, edited"]).await?;
     driver::shows(&page, "from bob, edited").await?;
     wait_for("the reaction on screen", async || {
         let script = "return document.querySelector('[aria-label=Reactions]')?.textContent ?? ''";
@@ -80,37 +100,43 @@ async fn what_was_missed_while_the_app_was_dead_is_there_once_in_order_with_the_
         Ok(text.as_str().is_some_and(|it| it.contains("👍")).then_some(()))
     })
     .await?;
-    wait_for("the window to mark it read", async || {
-        let ada = read_in_general(&data).await?;
-        Ok((ada == 2).then_some(()))
-    })
-    .await?;
+    assert!(cli(&bobs, &["history", "General"]).await?.contains("hello from the window"));
+    wait_for("the window to mark it read", async || Ok((read_in_general(&data).await? == 2).then_some(()))).await?;
 
     kill_app(&data)?;
+    let bob = client(&bobs).await?;
+    let campus = bob.campuses().await?.remove(0);
+    let general = circle(&bob, &campus, "General").await?;
     for n in 1..=500 {
-        bob.send(bobs.id, general.id, &format!("missed {n}"), None).await?;
+        bob.send(campus.id, general.id, &format!("missed {n}"), None).await?;
     }
     wait_for("Bob's messages to be sent", async || {
-        let now = bob.circles(bobs.id).await?.into_iter().find(|it| it.id == general.id);
+        let now = bob.circles(campus.id).await?.into_iter().find(|it| it.id == general.id);
         Ok(now.is_some_and(|it| it.unsent == 0 && it.head_seq.get() == 502).then_some(()))
     })
     .await?;
 
+    // Nothing answers while the app starts: what is on the screen comes from its cache.
+    relay.freeze()?;
     // The session died with the app, and the driver would hold on to it.
     drop(driver);
     let driver = Driver::start("WebKitWebDriver").await?;
     let page = window(&driver, &data).await?;
-    // Painted from the cache: the old messages are there, whatever the network does.
-    driver::shows(&page, "hello from the window").await?;
+    driver::shows(&page, "from bob, edited").await?;
+    assert_eq!(driver::rows(&page).await?.len(), 2, "only what was there before");
+    assert!(page.find(fantoccini::Locator::Css("[data-connection=online]")).await.is_err());
+    relay.thaw()?;
+
     driver::find(&page, "[data-unread-divider]").await?;
     let next = "const divider = document.querySelector('[data-unread-divider]');
         const rows = [...document.querySelectorAll('[role=log] article[data-seq]')];
-        const after = rows.find(row => divider.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_FOLLOWING);
+        const after = rows.find(row => divider?.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_FOLLOWING);
         return after ? Number(after.dataset.seq) : null";
     wait_for("the first missed message after the divider", async || {
         Ok((page.execute(next, Vec::new()).await?.as_u64() == Some(3)).then_some(()))
     })
     .await?;
+    assert!(read_in_general(&data).await? < 100, "what was not on the screen is not read");
     driver::press(&page, "Jump to latest").await?;
     driver::shows(&page, "missed 500").await?;
     let seqs: Vec<u64> = driver::rows(&page).await?.into_iter().filter_map(|it| it.seq).collect();
@@ -150,18 +176,12 @@ async fn one_who_hosts_here_can_be_joined_by_a_link() -> Result<()> {
     driver::send(&page, "anyone here?").await?;
     driver::shows(&page, "anyone here?").await?;
 
-    // The invite is made by the same person through the command line's way in: beside the running app.
-    let beside = client(&data).await?;
-    let campus = beside.campuses().await?.remove(0);
-    let invite = beside.create_invite(campus.id, None, false).await?;
-    beside.close().await;
-    let bob = client(&dir.path().join("bob")).await?;
-    let bobs = bob.join(&invite.link, "Bob").await?;
-    let general = circle(&bob, &bobs, "General").await?;
-    bob.send(bobs.id, general.id, "I am", None).await?;
+    let bobs = dir.path().join("bob");
+    cli(&bobs, &["join", &invite(&page).await?, "--name", "Bob"]).await?;
+    cli(&bobs, &["send", "General", "I am"]).await?;
     driver::shows(&page, "I am").await?;
-    circles_tests::shows(&bob, &bobs, "General", &["anyone here?".to_owned(), "I am".to_owned()]).await?;
-    bob.close().await;
+    let history = cli(&bobs, &["history", "General"]).await?;
+    assert!(history.contains("anyone here?") && history.contains("I am"), "{history}");
     page.close().await?;
     Ok(())
 }

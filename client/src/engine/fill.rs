@@ -5,17 +5,22 @@ use circles_protocol::{
     Change, CircleId, Scope,
     api::{Me, MessagesPage},
 };
+use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Engine;
 use crate::{
     backoff::Backoff,
-    cache::{Durability, apply::Apply, campuses, ledger, views},
+    cache::{
+        Durability,
+        apply::Apply,
+        campuses, ledger,
+        views::{self, Eyes},
+    },
     coverage::Stretch,
     error::ClientError,
     limits::{FILL_PAGE, FIRST_PAGE},
-    view::Connection,
 };
 
 /// A page of `GET /v1/changes` whose changes are read one by one: one that is not understood must not hide the others.
@@ -49,11 +54,10 @@ impl Engine {
     }
 
     async fn fill_once(&self) -> Result<(), ClientError> {
-        if self.state(|it| std::mem::take(&mut it.resync))
-            && let Err(error) = self.take_heads().await
-        {
-            self.state(|it| it.resync = true);
-            return Err(error);
+        let (asked, taken) = self.state(|it| (it.heads_asked, it.heads_taken));
+        if asked != taken {
+            self.take_heads().await?;
+            self.count(|it| it.heads_taken = asked);
         }
         self.name_circles().await?;
         if let Some(circle) = self.state(|it| it.focus) {
@@ -154,7 +158,7 @@ impl Engine {
             Ok(page) => page,
             Err(ClientError::Relay(problem, _)) if problem.status == 403 || problem.status == 404 => {
                 // One is not a member any more: the membership change says so, or the heads do.
-                self.state(|it| it.resync = true);
+                self.count(|it| it.heads_asked += 1);
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -225,25 +229,18 @@ impl Engine {
     /// Tells how much is still missing.
     async fn count_missing(&self) -> Result<(), ClientError> {
         let eyes = self.eyes();
-        let missing = self
-            .0
-            .cache
-            .read(move |conn| {
-                let mut missing = ledger::missing(conn, eyes.campus, Scope::Campus)?
-                    + ledger::missing(conn, eyes.campus, Scope::Person(eyes.me))?;
-                for circle in views::joined(conn, eyes)? {
-                    missing += ledger::missing(conn, eyes.campus, Scope::Circle(circle))?;
-                }
-                Ok(missing)
-            })
-            .await?;
-        let online = self.state(|it| {
-            it.missing = missing;
-            matches!(it.connection, Connection::Online { .. })
-        });
-        if online {
-            self.set_connection(Connection::Online { missing });
-        }
+        let missing = self.0.cache.read(move |conn| Ok(missing(conn, eyes)?)).await?;
+        self.count(|it| it.missing = missing);
         Ok(())
     }
+}
+
+/// How much the ledger knows to be missing of all that one follows.
+pub fn missing(conn: &Connection, eyes: Eyes) -> rusqlite::Result<u64> {
+    let mut missing = ledger::missing(conn, eyes.campus, Scope::Campus)?
+        + ledger::missing(conn, eyes.campus, Scope::Person(eyes.me))?;
+    for circle in views::joined(conn, eyes)? {
+        missing += ledger::missing(conn, eyes.campus, Scope::Circle(circle))?;
+    }
+    Ok(missing)
 }

@@ -11,7 +11,7 @@ use eventsource_client::Event;
 use futures::FutureExt;
 use rusqlite::Connection;
 
-use super::Engine;
+use super::{Engine, fill};
 use crate::{
     backoff::Backoff,
     cache::{
@@ -161,14 +161,17 @@ impl Engine {
             })
             .await?;
         self.touched(outcome.touched);
+        self.count(|it| {
+            it.heads_asked += u64::from(outcome.resync);
+            it.cursor = outcome.cursor;
+            it.missing = outcome.missing.unwrap_or(it.missing);
+            it.replay_until = outcome.hello.as_ref().map_or(it.replay_until, |hello| hello.head);
+        });
         if let Some(hello) = outcome.hello {
             *opened = true;
             let heartbeats = Duration::from_millis(u64::from(hello.heartbeat_ms)) * 3;
             stream.silence_max = heartbeats.clamp(SILENCE_MIN, SILENCE_MAX);
             self.online();
-        }
-        if outcome.resync {
-            self.state(|it| it.resync = true);
         }
         if outcome.resync || outcome.fill {
             self.0.signals.fill.notify_one();
@@ -190,6 +193,10 @@ struct Outcome {
     resync: bool,
     /// There may be gaps.
     fill: bool,
+    /// The cursor that is stored now.
+    cursor: Pos,
+    /// How much the ledger knows to be missing, if that may have grown.
+    missing: Option<u64>,
 }
 
 /// A batch of events in its transaction: what is covered is read and written once for all of them.
@@ -207,6 +214,10 @@ impl<'a> Batch<'a> {
 
     fn finish(mut self) -> Result<Outcome, ClientError> {
         self.store()?;
+        self.outcome.cursor = campuses::find(self.conn, self.eyes.campus)?.cursor.map_or(Pos::ZERO, |it| it.pos);
+        if self.outcome.fill || self.outcome.resync {
+            self.outcome.missing = Some(fill::missing(self.conn, self.eyes)?);
+        }
         Ok(self.outcome)
     }
 

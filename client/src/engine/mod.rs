@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use circles_protocol::{CampusId, CircleId, PersonId, UnixMs};
+use circles_protocol::{CampusId, CircleId, PersonId, Pos, UnixMs};
 use tokio::sync::{Notify, broadcast};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -46,9 +46,23 @@ struct State {
     focus: Option<CircleId>,
     touched: Touched,
     connection_changed: bool,
-    /// Whether the circles' heads must be asked for before gaps can be known.
-    resync: bool,
+    /// How often the circles' heads had to be asked for before gaps could be known, and the last of them that is done.
+    heads_asked: u64,
+    heads_taken: u64,
+    /// Changes that the ledger knows to be missing.
     missing: u64,
+    /// The head when the stream opened: up to it the stream replays.
+    replay_until: Pos,
+    /// The stored cursor.
+    cursor: Pos,
+}
+
+impl State {
+    /// How much is missing, as far as anyone can know: zero only if everything up to now is held (design 3.4).
+    fn missing(&self) -> u64 {
+        let replay = self.replay_until.get().saturating_sub(self.cursor.get());
+        self.missing + replay + u64::from(self.heads_asked != self.heads_taken)
+    }
 }
 
 #[derive(Default)]
@@ -96,8 +110,11 @@ impl Engine {
                 focus: None,
                 touched: Touched::default(),
                 connection_changed: false,
-                resync: false,
+                heads_asked: 0,
+                heads_taken: 0,
                 missing: 0,
+                replay_until: Pos::ZERO,
+                cursor: Pos::ZERO,
             }),
             signals: Signals::default(),
             stop: CancellationToken::new(),
@@ -234,10 +251,21 @@ impl Engine {
     }
 
     fn online(&self) {
-        let missing = self.state(|it| it.missing);
+        let missing = self.state(|it| it.missing());
         self.set_connection(Connection::Online { missing });
         self.0.signals.online.notify_waiters();
         self.0.signals.send.notify_one();
+    }
+
+    /// More or less is missing than was told.
+    fn count(&self, change: impl FnOnce(&mut State)) {
+        let online = self.state(|it| {
+            change(it);
+            matches!(it.connection, Connection::Online { .. }).then(|| it.missing())
+        });
+        if let Some(missing) = online {
+            self.set_connection(Connection::Online { missing });
+        }
     }
 
     fn offline(&self, error: &ClientError, wait: Duration) {

@@ -53,6 +53,7 @@ pub async fn open(
         audience: opening.audience,
         // The opening judges as of the head; a backlog beyond the limit becomes a gap even if the ring holds it.
         replay_until: opening.head,
+        replays: true,
         woken,
         sent_at: now,
         bye_at: bye_at(relay.settings().stream_lifetime, now),
@@ -72,6 +73,8 @@ struct Live {
     audience: Audience,
     /// Up to here the stream replays, by the rule for long absences.
     replay_until: Pos,
+    /// It still does.
+    replays: bool,
     woken: watch::Receiver<Pos>,
     sent_at: Instant,
     /// When the lifetime is over; none: never.
@@ -94,6 +97,9 @@ fn run(first: Bytes, mut live: Live) -> impl Stream<Item = Result<Bytes, Infalli
             }
             if let Some(bye) = live.bye_due() {
                 yield Ok(bye);
+            }
+            if live.is_current() {
+                yield Ok(live.ping());
             }
             match live.take().await {
                 Ok(Some(bytes)) if bytes.is_empty() => {}
@@ -158,11 +164,20 @@ impl Live {
             () = relay.closed() => None,
             () = relay.stopping(), if self.ends_at.is_none() => None,
             () = sleep_until(due.unwrap_or(ping_at)), if due.is_some() => None,
-            () = sleep_until(ping_at) => {
-                self.sent_at = Instant::now();
-                Some(frame::event(EventName::Ping, &self.cursor(), &Ping { now: clock::now() }))
-            }
+            () = sleep_until(ping_at) => Some(self.ping()),
         }
+    }
+
+    /// The replay is over, for the first time: the reader is told, also if nothing of what it missed was for it.
+    fn is_current(&mut self) -> bool {
+        let ends = self.replays && self.pos >= self.replay_until;
+        self.replays &= !ends;
+        ends
+    }
+
+    fn ping(&mut self) -> Bytes {
+        self.sent_at = Instant::now();
+        frame::event(EventName::Ping, &self.cursor(), &Ping { now: clock::now() })
     }
 
     /// Waits for a database that does not answer.

@@ -86,10 +86,11 @@ export class Timeline {
         messages = merge(messages, view.messages);
       }
       if (!view) return;
-      this.prepended = true;
-      const ended = this.atEnd;
+      const to = this.atEnd ? Math.max(this.to, Math.min(view.to, view.head_seq)) : this.to;
+      // What was filled in lies above what was there, unless the window grew at its end.
+      this.prepended = to === this.to;
       this.from = first;
-      if (ended) this.to = Math.max(this.to, Math.min(view.to, view.head_seq));
+      this.to = to;
       this.messages = messages;
       this.unsent = view.unsent;
       this.head = view.head_seq;
