@@ -11,7 +11,7 @@ import type { Circles } from './circles';
 import { failure, isFailure } from './failure';
 import { Campus } from './http/campus';
 import { newId, newToken } from './http/ids';
-import type { Work } from './http/outbox';
+import type { Entry, Work } from './http/outbox';
 import { request } from './http/request';
 import { codeOf } from './invite';
 
@@ -44,9 +44,10 @@ export function httpCircles(): Circles {
   window.addEventListener('online', again);
   document.addEventListener('visibilitychange', again);
 
-  function queue(circle: string, message: string, work: Work): void {
-    campus().outbox.add({ key: newId(), circle, message, work, written_at: Date.now() });
+  function queue(circle: string, message: string, work: Work): Entry {
+    const entry = campus().outbox.add({ circle, message, work, written_at: Date.now() });
     campus().changed(circle, [message]);
+    return entry;
   }
   const elsewhere = (): Promise<never> => Promise.reject(failure('not_found', 'Only the app can do that.'));
 
@@ -128,29 +129,24 @@ export function httpCircles(): Circles {
 
     timeline: (_, circle, anchor, limit) => campus().timeline(circle, anchor, limit),
     fill: (_, circle, from, to) => campus().fill(circle, from, to),
-    async send(_, circle, text, reply_to) {
-      const id = newId();
-      queue(circle, id, { op: 'post', text, reply_to });
-      const { unsent, messages } = await campus().timeline(circle, { at: 'latest' }, 1);
-      const sent = [...unsent, ...messages].find((message) => message.id === id);
-      if (!sent) throw failure('internal', 'The message was not kept.');
-      return sent;
-    },
+    send: async (_, circle, text, reply_to) => campus().written(queue(circle, newId(), { op: 'post', text, reply_to })),
     async edit(_, circle, message, text) {
       if (campus().outbox.rewrite(message, text)) campus().changed(circle, [message]);
       else queue(circle, message, { op: 'edit', text });
     },
     async delete(_, circle, message) {
-      const post = campus().outbox.post(message);
-      if (post && post.state !== 'sending') discard(circle, message);
+      if (campus().outbox.withdraw(message)) campus().changed(circle, [message]);
       else queue(circle, message, { op: 'delete' });
     },
-    react: async (_, circle, message, emoji, on) => queue(circle, message, { op: 'react', emoji, on }),
+    react: async (_, circle, message, emoji, on) => void queue(circle, message, { op: 'react', emoji, on }),
     async retry(_, circle, message) {
       campus().outbox.retry(message);
       campus().changed(circle, [message]);
     },
-    discard: async (_, circle, message) => discard(circle, message),
+    async discard(_, circle, message) {
+      if (!campus().outbox.withdraw(message)) campus().outbox.discard(message);
+      campus().changed(circle, [message]);
+    },
     markRead: (_, circle, seq) => request('PUT', `/circles/${circle}/read`, { seq }),
     draft: async (_, circle) => campus().drafts.get(circle),
     async setDraft(_, circle, draft) {
@@ -158,11 +154,6 @@ export function httpCircles(): Circles {
       campus().circleChanged(circle);
     },
   };
-
-  function discard(circle: string, message: string): void {
-    campus().outbox.discard(message);
-    campus().changed(circle, [message], [message]);
-  }
 }
 
 async function members(circle: string) {

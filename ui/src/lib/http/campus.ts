@@ -22,6 +22,7 @@ import { request } from './request';
 import { Sender } from './sender';
 import { Stream } from './stream';
 import { CircleLog, windowOf } from './timeline';
+import { turnOf } from './turn';
 import { circleView, messageView, personView, unsentView, type Known } from './views';
 
 export class Campus implements Known {
@@ -36,6 +37,8 @@ export class Campus implements Known {
   private readonly logs = new Map<string, CircleLog>();
   private readonly stream: Stream;
   private readonly sender: Sender;
+  /** Written by a tab that sees the relay again, to the tab whose turn it is to send. */
+  private readonly nudge: string;
   private refreshing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -44,13 +47,13 @@ export class Campus implements Known {
   ) {
     this.id = snapshot.campus_id;
     this.me = snapshot.person;
-    this.outbox = new Outbox(localStorage, `circles.outbox.${this.id}`);
+    this.nudge = `circles.nudge.${this.id}`;
+    this.outbox = new Outbox(localStorage, this.id);
     this.drafts = new Drafts(localStorage, this.id);
-    this.sender = new Sender(
-      this.outbox,
-      (circle, message) => this.changed(circle, [message]),
-      (entry, answer) => this.sent(entry, answer),
-    );
+    this.sender = new Sender(this.outbox, turnOf(`circles.turn.${this.id}`, localStorage), {
+      changed: (circle, message) => this.changed(circle, [message]),
+      sent: (entry, answer) => this.sent(entry, answer),
+    });
     this.stream = new Stream((url) => new EventSource(url), {
       hello: () => this.connected(),
       change: (change) => this.apply(change),
@@ -60,7 +63,8 @@ export class Campus implements Known {
     });
     this.take(snapshot);
     this.stream.start(snapshot.cursor);
-    this.sender.kick();
+    this.sender.start();
+    window.addEventListener('storage', this.heard);
   }
 
   // ---- what is shown
@@ -97,6 +101,11 @@ export class Campus implements Known {
     return { from, to, head_seq, read_seq, messages, unsent };
   }
 
+  /** A message just written, as it is shown. */
+  written(entry: Entry): MessageView {
+    return unsentView(entry, this.log(entry.circle), this);
+  }
+
   async fill(id: string, from: number, to: number): Promise<void> {
     if (this.log(id).complete(from, to)) return;
     await this.fetchPage(id, `before=${to + 1}&limit=${Math.min(200, to - from + 1)}`);
@@ -106,8 +115,9 @@ export class Campus implements Known {
   // ---- what the person does
 
   /** The outbox changed: it is shown, and the sender looks at it. */
-  changed(circle: string, messages: string[], discarded: string[] = []): void {
+  changed(circle: string, messages: string[]): void {
     const log = this.log(circle);
+    const discarded = messages.filter((id) => !log.get(id) && !this.outbox.post(id));
     const views = messages.flatMap((id): MessageView[] => {
       const held = log.get(id);
       const post = this.outbox.post(id);
@@ -131,13 +141,33 @@ export class Campus implements Known {
 
   reconnect(): void {
     this.stream.reconnect();
-    this.sender.kick(true);
+    this.sendNow();
   }
 
   stop(): void {
+    window.removeEventListener('storage', this.heard);
     this.stream.stop();
     this.sender.stop();
     clearTimeout(this.refreshing);
+  }
+
+  // ---- the other tabs
+
+  private readonly heard = ({ key, storageArea }: StorageEvent): void => {
+    if (storageArea !== localStorage) return;
+    if (key === this.nudge) this.sender.kick(true);
+    const touched = new Map(this.outbox.heard(key).map(({ message, circle }) => [message, circle]));
+    for (const [message, circle] of touched) this.changed(circle, [message]);
+  };
+
+  /** There is reason to believe that sending works again. The tab that sends may be in the background and slow to see it. */
+  private sendNow(): void {
+    if (this.sender.kick(true)) return;
+    try {
+      localStorage.setItem(this.nudge, String(Date.now()));
+    } catch {
+      // A full storage: that tab tries again by itself.
+    }
   }
 
   // ---- the stream
@@ -154,18 +184,9 @@ export class Campus implements Known {
       case 'reaction':
         if (this.log(entity.circle_id).reaction(entity)) this.changed(entity.circle_id, [entity.message_id]);
         break;
-      case 'read_marker': {
-        const state = this.states.get(entity.circle_id);
-        if (entity.person_id !== this.me.id || !state || entity.seq <= state.read_seq) break;
-        this.states.set(entity.circle_id, {
-          ...state,
-          read_seq: entity.seq,
-          unread: entity.seq >= state.head_seq ? 0 : state.unread,
-        });
-        this.circleChanged(entity.circle_id);
-        if (entity.seq < state.head_seq) this.refreshSoon();
+      case 'read_marker':
+        if (entity.person_id === this.me.id) this.readTo(entity.circle_id, entity.seq);
         break;
-      }
       case 'circle': {
         const state = this.states.get(entity.id);
         if (!state) this.refreshSoon();
@@ -176,6 +197,14 @@ export class Campus implements Known {
         this.refreshSoon();
         break;
     }
+  }
+
+  private readTo(circle: string, seq: number): void {
+    const state = this.states.get(circle);
+    if (!state || seq <= state.read_seq) return;
+    this.states.set(circle, { ...state, read_seq: seq, unread: seq >= state.head_seq ? 0 : state.unread });
+    this.circleChanged(circle);
+    if (seq < state.head_seq) this.refreshSoon();
   }
 
   private person(person: Person): void {
@@ -192,7 +221,7 @@ export class Campus implements Known {
   private arrived(message: Message): void {
     const id = message.circle_id;
     if (!this.log(id).message(message)) return;
-    this.outbox.landed(message.id);
+    this.outbox.landed(message);
     if (!this.people.has(message.author_id)) this.refreshSoon();
     const state = this.states.get(id);
     if (state && message.seq > state.head_seq) {
@@ -232,7 +261,7 @@ export class Campus implements Known {
 
   private connected(): void {
     this.setConnection({ state: 'online', missing: 0 });
-    this.sender.kick(true);
+    this.sendNow();
   }
 
   private offline(problem: ConnectionProblem, retry_at: number): void {
@@ -265,6 +294,7 @@ export class Campus implements Known {
     try {
       const snapshot = await request<Me>('GET', '/me');
       for (const log of this.logs.values()) log.clear();
+      this.outbox.reload();
       this.take(snapshot);
       this.stream.start(snapshot.cursor);
       this.emit({ update: 'timeline', campus_id: this.id, circle_id: null });
@@ -313,7 +343,10 @@ export class Campus implements Known {
     const page = await request<MessagesPage>('GET', `/circles/${id}/messages?${query}`);
     for (const person of page.people) this.people.set(person.id, person);
     const log = this.log(id);
-    for (const message of [...page.context, ...page.messages]) log.message(message);
+    for (const message of [...page.context, ...page.messages]) {
+      log.message(message);
+      this.outbox.landed(message);
+    }
     for (const reaction of page.reactions) log.reaction(reaction);
   }
 

@@ -1,0 +1,101 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { CircleState } from '../generated/CircleState';
+import type { Me } from '../generated/Me';
+import type { Update } from '../generated/Update';
+import { FakeLocks } from '../test/tabs';
+import { FakeSource } from '../test/events';
+import type { Circles } from './circles';
+import { httpCircles } from './http';
+
+const circle = (head_seq: number, read_seq: number): CircleState => ({
+  circle: { id: 'a', name: 'General', topic: '', access: 'open', created_at: 0, version: 1 },
+  membership: { circle_id: 'a', person_id: 'me', state: 'joined', role: 'member', version: 2 },
+  members: 2,
+  head_seq,
+  read_seq,
+  unread: head_seq - read_seq,
+  last: null,
+  last_author: null,
+  pos: 9,
+}) as unknown as CircleState; // prettier-ignore
+const me = (cursor: string) =>
+  ({
+    campus_id: 'campus',
+    campus_name: 'Nordhaus',
+    cursor,
+    person: { id: 'me', name: 'Mira', hue: 1, role: 'member', version: 1 },
+    device_id: 'd',
+    circles: [circle(9, 4)],
+  }) as unknown as Me;
+
+let sources: FakeSource[];
+let relay: ReturnType<typeof vi.fn<(path: string, init: RequestInit) => Promise<Response>>>;
+let circles: Circles;
+let updates: Update[];
+
+const json = (status: number, body: unknown = {}) =>
+  Promise.resolve(new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json' } }));
+const source = (i: number) => sources[i] ?? expect.fail(`no stream ${i}`);
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  localStorage.clear();
+  sources = [];
+  updates = [];
+  relay = vi.fn(() => json(200, me('e.9')));
+  vi.stubGlobal('fetch', relay);
+  vi.stubGlobal('EventSource', function open(url: string) {
+    sources.push(new FakeSource(url));
+    return sources.at(-1);
+  });
+  Object.defineProperty(navigator, 'locks', { configurable: true, value: new FakeLocks().of('one') });
+  circles = httpCircles();
+  circles.subscribe((update) => updates.push(update));
+});
+afterEach(async () => {
+  relay.mockImplementation(() => json(200, { devices: [] }));
+  await circles.leaveCampus('campus').catch(() => undefined);
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
+
+describe('another tab', () => {
+  const hear = (key: string, value: string | null): void => {
+    if (value === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, value);
+    window.dispatchEvent(new StorageEvent('storage', { key, storageArea: localStorage }));
+  };
+  const key = 'circles.outbox.campus.1';
+
+  beforeEach(async () => {
+    const locks = new FakeLocks();
+    void locks.of('other').request('turn', {}, () => new Promise(() => undefined));
+    Object.defineProperty(navigator, 'locks', { configurable: true, value: locks.of('one') });
+    await circles.campuses();
+    updates.length = 0;
+  });
+
+  it('wrote a message: it is shown, and gone when that tab gave it up', () => {
+    const work = { op: 'post', text: 'hi', reply_to: null };
+    hear(key, JSON.stringify({ key: '1', circle: 'a', message: 'm', work, written_at: 1 }));
+    expect(updates).toContainEqual(
+      expect.objectContaining({ update: 'messages', messages: [expect.objectContaining({ id: 'm', text: 'hi' })] }),
+    );
+    updates.length = 0;
+    hear(key, null);
+    expect(updates).toContainEqual(expect.objectContaining({ update: 'messages', messages: [], discarded: ['m'] }));
+  });
+
+  it('sends what is written here', async () => {
+    const sent = await circles.send('campus', 'a', 'hello', null);
+    expect(sent).toMatchObject({ text: 'hello', seq: null, delivery: { state: 'queued' } });
+    expect(relay.mock.calls.filter(([, init]) => init.method === 'POST')).toEqual([]);
+  });
+
+  it('is told when this one sees the relay again', () => {
+    source(0).say('hello', {}, 'e.9');
+    expect(localStorage.getItem('circles.nudge.campus')).not.toBeNull();
+  });
+});
