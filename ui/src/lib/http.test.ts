@@ -35,7 +35,10 @@ let updates: Update[];
 
 const json = (status: number, body: unknown = {}) =>
   Promise.resolve(new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json' } }));
+const down = () => Promise.reject(new TypeError('no network'));
+const asked = (path: string) => relay.mock.calls.filter(([asked]) => asked === `/v1${path}`).length;
 const source = (i: number) => sources[i] ?? expect.fail(`no stream ${i}`);
+const wait = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -97,5 +100,31 @@ describe('another tab', () => {
   it('is told when this one sees the relay again', () => {
     source(0).say('hello', {}, 'e.9');
     expect(localStorage.getItem('circles.nudge.campus')).not.toBeNull();
+  });
+});
+
+describe('what was read while offline', () => {
+  beforeEach(async () => {
+    await circles.campuses();
+    relay.mockImplementation(down);
+  });
+
+  it('counts as read here, is kept, and reaches the relay later', async () => {
+    await circles.markRead('campus', 'a', 7);
+    expect((await circles.circles('campus'))[0]).toMatchObject({ read_seq: 7, unread: 2 });
+    await wait(0);
+    expect(localStorage.getItem('circles.read.campus.a')).toBe('7');
+    relay.mockImplementation(() => json(200, { circles: [circle(9, 7)] }));
+    await wait(1_000);
+    expect(asked('/circles/a/read')).toBeGreaterThan(1);
+    expect(localStorage.getItem('circles.read.campus.a')).toBeNull();
+    expect((await circles.circles('campus'))[0]?.read_seq).toBe(7);
+  });
+
+  it('is unread again if the relay refuses it', async () => {
+    relay.mockImplementation(() => json(400, { code: 'invalid_body' }));
+    await circles.markRead('campus', 'a', 7);
+    await wait(0);
+    expect((await circles.circles('campus'))[0]).toMatchObject({ read_seq: 4, unread: 5 });
   });
 });

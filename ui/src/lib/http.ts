@@ -147,7 +147,7 @@ export function httpCircles(): Circles {
       if (!campus().outbox.withdraw(message)) campus().outbox.discard(message);
       campus().changed(circle, [message]);
     },
-    markRead: (_, circle, seq) => request('PUT', `/circles/${circle}/read`, { seq }),
+    markRead: async (_, circle, seq) => campus().markRead(circle, seq),
     draft: async (_, circle) => campus().drafts.get(circle),
     async setDraft(_, circle, draft) {
       campus().drafts.set(circle, draft);

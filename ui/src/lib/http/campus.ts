@@ -17,6 +17,7 @@ import type { TimelineView } from '../../generated/TimelineView';
 import type { Update } from '../../generated/Update';
 import { isFailure } from '../failure';
 import { Drafts } from './drafts';
+import { ReadMarkers } from './markers';
 import { Outbox, type Entry } from './outbox';
 import { request } from './request';
 import { Sender } from './sender';
@@ -37,6 +38,7 @@ export class Campus implements Known {
   private readonly logs = new Map<string, CircleLog>();
   private readonly stream: Stream;
   private readonly sender: Sender;
+  private readonly markers: ReadMarkers;
   /** Written by a tab that sees the relay again, to the tab whose turn it is to send. */
   private readonly nudge: string;
   private refreshing: ReturnType<typeof setTimeout> | undefined;
@@ -49,10 +51,12 @@ export class Campus implements Known {
     this.me = snapshot.person;
     this.nudge = `circles.nudge.${this.id}`;
     this.outbox = new Outbox(localStorage, this.id);
+    this.markers = new ReadMarkers(localStorage, this.id);
     this.drafts = new Drafts(localStorage, this.id);
-    this.sender = new Sender(this.outbox, turnOf(`circles.turn.${this.id}`, localStorage), {
+    this.sender = new Sender(this.outbox, this.markers, turnOf(`circles.turn.${this.id}`, localStorage), {
       changed: (circle, message) => this.changed(circle, [message]),
       sent: (entry, answer) => this.sent(entry, answer),
+      marked: ({ circle, seq }, taken) => (taken ? this.readTo(circle, seq) : this.circleChanged(circle)),
     });
     this.stream = new Stream((url) => new EventSource(url), {
       hello: () => this.connected(),
@@ -88,7 +92,7 @@ export class Campus implements Known {
   async timeline(id: string, anchor: Anchor, limit: number): Promise<TimelineView> {
     const state = this.states.get(id);
     const log = this.log(id);
-    const { head_seq = 0, read_seq = 0 } = state ?? {};
+    const { head_seq = 0, read_seq = 0 } = state ? this.asRead(state) : {};
     const { from, to } = windowOf(anchor, limit, head_seq, read_seq);
     if (from <= to && !log.complete(from, to)) {
       // What cannot be fetched now shows as a gap.
@@ -133,6 +137,12 @@ export class Campus implements Known {
     if (state) this.emit({ update: 'circles', campus_id: this.id, circles: [this.circle(state)] });
   }
 
+  markRead(circle: string, seq: number): void {
+    this.markers.set(circle, seq);
+    this.circleChanged(circle);
+    this.sender.kick();
+  }
+
   accept(state: CircleState): CircleView {
     this.states.set(state.circle.id, state);
     this.circleChanged(state.circle.id);
@@ -156,6 +166,11 @@ export class Campus implements Known {
   private readonly heard = ({ key, storageArea }: StorageEvent): void => {
     if (storageArea !== localStorage) return;
     if (key === this.nudge) this.sender.kick(true);
+    const read = this.markers.heard(key);
+    if (read) {
+      this.circleChanged(read);
+      this.sender.kick();
+    }
     const touched = new Map(this.outbox.heard(key).map(({ message, circle }) => [message, circle]));
     for (const [message, circle] of touched) this.changed(circle, [message]);
   };
@@ -359,7 +374,14 @@ export class Campus implements Known {
   private circle(state: CircleState): CircleView {
     const id = state.circle.id;
     const waiting = this.outbox.entries.filter((entry) => entry.circle === id);
-    return circleView(state, this, waiting, this.drafts.has(id));
+    return circleView(this.asRead(state), this, waiting, this.drafts.has(id));
+  }
+
+  /** What the person has read here counts as read, also while the relay does not know it. */
+  private asRead(state: CircleState): CircleState {
+    const seq = Math.min(this.markers.get(state.circle.id), state.head_seq);
+    if (seq <= state.read_seq) return state;
+    return { ...state, read_seq: seq, unread: Math.min(state.unread, state.head_seq - seq) };
   }
 
   private message(message: Message): MessageView {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeLocks, Tabs } from '../../test/tabs';
+import { ReadMarkers } from './markers';
 import { Outbox } from './outbox';
 import { Sender } from './sender';
 import { LeaseTurn, LockTurn } from './turn';
@@ -12,8 +13,8 @@ let relay: ReturnType<typeof vi.fn<typeof fetch>>;
 /** What the relay was asked, in order. */
 const asked = () =>
   relay.mock.calls.map(([path, init]) => {
-    const body = JSON.parse((init?.body as string | undefined) ?? '{}') as { text?: string };
-    return [init?.method, (path as string).split('/').at(-1), body.text].filter(Boolean).join(' ');
+    const body = JSON.parse((init?.body as string | undefined) ?? '{}') as { text?: string; seq?: number };
+    return [init?.method, (path as string).split('/').at(-1), body.text ?? body.seq].filter(Boolean).join(' ');
   });
 const answer = (status: number, body: unknown = {}) =>
   Promise.resolve(new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json' } }));
@@ -23,8 +24,10 @@ const down = () => Promise.reject(new TypeError('no network'));
 function open(tab: string, { secure = true } = {}) {
   const store = tabs.open();
   const outbox = new Outbox(store, 'box');
+  const markers = new ReadMarkers(store, 'box');
   const turn = secure ? new LockTurn(locks.of(tab), 'turn') : new LeaseTurn(store, 'turn');
-  const sender = new Sender(outbox, turn, { changed: () => sender.kick(), sent: () => undefined });
+  const marked = vi.fn();
+  const sender = new Sender(outbox, markers, turn, { changed: () => sender.kick(), sent: () => undefined, marked });
   store.heard = (name) => {
     outbox.heard(name);
     sender.kick();
@@ -36,7 +39,11 @@ function open(tab: string, { secure = true } = {}) {
     outbox.add({ circle, message: `m-${text}`, work, written_at: 1 });
     sender.kick();
   };
-  return { outbox, sender, write };
+  const read = (circle: string, seq: number): void => {
+    markers.set(circle, seq);
+    sender.kick();
+  };
+  return { outbox, markers, sender, write, read, marked };
 }
 
 beforeEach(() => {
@@ -104,5 +111,64 @@ describe('the sender', () => {
     await vi.advanceTimersByTimeAsync(1_000);
     expect(asked().slice(1)).toEqual(['DELETE m-1']);
     expect(outbox.entries).toEqual([]);
+  });
+});
+
+describe('read markers', () => {
+  it('set while offline are kept and sent later, the newest of each circle', async () => {
+    relay.mockImplementation(down);
+    const offline = open('one');
+    offline.read('a', 4);
+    await vi.advanceTimersByTimeAsync(0);
+    offline.read('a', 7);
+    offline.read('a', 6);
+    offline.read('b', 2);
+    locks.close('one');
+    offline.sender.stop();
+    relay.mockReset().mockImplementation(() => answer(200));
+    const { markers, marked } = open('other');
+    await vi.advanceTimersByTimeAsync(0);
+    expect(asked()).toEqual(['PUT read 7', 'PUT read 2']);
+    expect(marked).toHaveBeenCalledWith({ circle: 'a', seq: 7 }, true);
+    expect(markers.all()).toEqual([]);
+  });
+
+  it('are tried again by themselves', async () => {
+    relay.mockImplementationOnce(down).mockImplementationOnce(() => answer(503, { code: 'store_unavailable' }));
+    const { read, markers } = open('one');
+    read('a', 4);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(asked()).toEqual(['PUT read 4', 'PUT read 4', 'PUT read 4']);
+    expect(markers.get('a')).toBe(0);
+  });
+
+  it('set while an older one is under way follow it', async () => {
+    const { read, markers } = open('one');
+    read('a', 4);
+    read('a', 5);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(asked()).toEqual(['PUT read 4', 'PUT read 5']);
+    expect(markers.get('a')).toBe(0);
+  });
+
+  it('that are refused are dropped, and nothing waits for them', async () => {
+    relay.mockImplementationOnce(() => answer(403, { code: 'not_member' }));
+    const { read, markers, marked, outbox } = open('one');
+    read('a', 4);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(asked()).toEqual(['PUT read 4']);
+    expect(marked).toHaveBeenCalledWith({ circle: 'a', seq: 4 }, false);
+    expect(markers.get('a')).toBe(0);
+    expect(outbox.entries).toEqual([]);
+  });
+
+  it('are not held up by a failed message', async () => {
+    relay.mockImplementationOnce(() => answer(413, { code: 'too_large' }));
+    const { write, read } = open('one');
+    write('1');
+    await vi.advanceTimersByTimeAsync(0);
+    read('a', 4);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(asked()).toEqual(['POST messages 1', 'PUT read 4']);
   });
 });

@@ -1,9 +1,10 @@
 /**
- * Sends what is in the outbox: each circle in order; what may pass is tried again, what is refused fails visibly. Only
- * while it is this tab's turn.
+ * Sends what is in the outbox: each circle in order; what may pass is tried again, what is refused fails visibly. Sends
+ * the read markers too. Only while it is this tab's turn.
  */
 import { isFailure, words } from '../failure';
 import { Backoff } from './backoff';
+import type { Marker, ReadMarkers } from './markers';
 import type { Entry, Outbox } from './outbox';
 import { isPassing, request } from './request';
 import type { Turn } from './turn';
@@ -11,6 +12,8 @@ import type { Turn } from './turn';
 export interface SenderHandlers {
   changed(circle: string, message: string): void;
   sent(entry: Entry, answer: unknown): void;
+  /** A read marker was answered; it was taken, or it is as if it had never been. */
+  marked(marker: Marker, taken: boolean): void;
 }
 
 export class Sender {
@@ -19,6 +22,7 @@ export class Sender {
 
   constructor(
     private readonly outbox: Outbox,
+    private readonly markers: ReadMarkers,
     private readonly turn: Turn,
     private readonly on: SenderHandlers,
   ) {}
@@ -36,6 +40,7 @@ export class Sender {
     if (now) this.backoff.reset();
     if (this.backoff.waiting) return true;
     for (const { key } of this.outbox.due()) if (!this.underWay.has(key)) void this.send(key);
+    for (const marker of this.markers.all()) if (!this.underWay.has(marker.circle)) void this.mark(marker);
     return true;
   }
 
@@ -73,6 +78,20 @@ export class Sender {
     } else {
       this.outbox.failed(entry.key, words(error));
     }
+  }
+
+  private async mark(marker: Marker): Promise<void> {
+    const { circle, seq } = marker;
+    this.underWay.add(circle);
+    const refusal: unknown = await request('PUT', `/circles/${circle}/read`, { seq }).then(
+      () => null,
+      (error: unknown) => error,
+    );
+    this.underWay.delete(circle);
+    if (refusal !== null && mayPass(refusal)) return this.later();
+    this.markers.done(marker);
+    this.on.marked(marker, refusal === null);
+    this.kick();
   }
 
   private later(): void {
