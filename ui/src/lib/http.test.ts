@@ -38,6 +38,7 @@ const json = (status: number, body: unknown = {}) =>
 const down = () => Promise.reject(new TypeError('no network'));
 const asked = (path: string) => relay.mock.calls.filter(([asked]) => asked === `/v1${path}`).length;
 const source = (i: number) => sources[i] ?? expect.fail(`no stream ${i}`);
+const connection = async () => (await circles.campuses())[0]?.connection;
 const wait = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
 beforeEach(() => {
@@ -62,6 +63,94 @@ afterEach(async () => {
   vi.restoreAllMocks();
   vi.unstubAllGlobals();
   vi.useRealTimers();
+});
+
+describe('a page opened while the relay is down', () => {
+  beforeEach(() => relay.mockImplementation(down));
+
+  it('comes up by itself when the relay is back, asking less and less often', async () => {
+    circles.subscribe((update) => {
+      if (update.update === 'campuses') circles.campuses().catch(() => undefined);
+    });
+    await expect(circles.campuses()).rejects.toMatchObject({ code: 'relay_away' });
+    await wait(3_600);
+    expect(asked('/me')).toBe(4);
+    await wait(60_000);
+    expect(asked('/me')).toBe(8);
+    relay.mockImplementation(() => json(200, me('e.9')));
+    await wait(30_000);
+    expect(sources).toHaveLength(1);
+    expect(await circles.campuses()).toHaveLength(1);
+  });
+
+  it('says how many messages wait in this browser', async () => {
+    const work = { op: 'post', text: 'hi', reply_to: null };
+    localStorage.setItem('circles.outbox.campus.1', JSON.stringify({ key: '1', work }));
+    await expect(circles.campuses()).rejects.toMatchObject({ message: expect.stringContaining('1 message that you') });
+  });
+
+  it('opens one stream, however often it is asked meanwhile', async () => {
+    relay.mockImplementation(() => json(200, me('e.9')));
+    await Promise.all([circles.campuses(), circles.campuses()]);
+    expect(sources).toHaveLength(1);
+  });
+});
+
+describe('after a gap', () => {
+  beforeEach(async () => {
+    await circles.campuses();
+    source(0).say('hello', {}, 'e.9');
+    relay.mockClear();
+    relay.mockImplementation(() => json(503, { code: 'store_unavailable' }));
+    source(0).say('gap', { after: 9, until: 2_000, scopes: [] }, 'e.2000');
+    await wait(0);
+  });
+
+  it('a snapshot that cannot be had is asked for less and less often, and no stream is opened meanwhile', async () => {
+    expect(asked('/me')).toBe(1);
+    expect(await connection()).toMatchObject({ state: 'offline', problem: 'relay_unavailable' });
+    await wait(500);
+    expect(asked('/me')).toBe(2);
+    await wait(900);
+    expect(asked('/me')).toBe(2);
+    await wait(60_000);
+    expect(asked('/me')).toBe(8);
+    expect(sources).toHaveLength(1);
+  });
+
+  it('everything goes on from the snapshot once it is there', async () => {
+    relay.mockImplementation(() => json(200, me('e.2500')));
+    await wait(500);
+    expect(source(1).url).toContain('e.2500');
+    source(1).say('hello', {}, 'e.2500');
+    expect(await connection()).toMatchObject({ state: 'online' });
+    await wait(40_000);
+    expect(asked('/me')).toBe(2);
+  });
+
+  it('the person’s wish to try now is followed at once', async () => {
+    await wait(10_000);
+    const before = asked('/me');
+    await circles.reconnect('campus');
+    expect(asked('/me')).toBe(before + 1);
+  });
+
+  it('a relay that tells of a gap again and again is not asked again and again', async () => {
+    relay.mockImplementation(() => json(200, me('e.2500')));
+    await wait(500);
+    for (let i = 1; i <= 20 && sources[i]; i++) {
+      source(i).say('reset', {});
+      await wait(100);
+    }
+    expect(asked('/me')).toBe(2);
+  });
+
+  it('being signed out ends it', async () => {
+    relay.mockImplementation(() => json(401, { code: 'unauthorized' }));
+    await wait(60_000);
+    expect(asked('/me')).toBe(2);
+    expect(await connection()).toEqual({ state: 'signed_out' });
+  });
 });
 
 describe('another tab', () => {

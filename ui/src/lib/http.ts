@@ -8,11 +8,12 @@ import type { Members } from '../generated/Members';
 import type { People } from '../generated/People';
 import type { Update } from '../generated/Update';
 import type { Circles } from './circles';
-import { failure, isFailure } from './failure';
+import { failure, isFailure, words } from './failure';
+import { Backoff } from './http/backoff';
 import { Campus } from './http/campus';
 import { newId, newToken } from './http/ids';
-import type { Entry, Work } from './http/outbox';
-import { request } from './http/request';
+import { countUnsent, type Entry, type Work } from './http/outbox';
+import { isPassing, request } from './http/request';
 import { codeOf } from './invite';
 
 const WEEK_S = 7 * 24 * 3_600;
@@ -28,18 +29,34 @@ export function httpCircles(): Circles {
     if (!opened) throw failure('not_found', 'No campus is open.');
     return opened;
   };
+  let opening: Promise<Campus> | null = null;
+  const retrying = new Backoff();
+
   async function open(): Promise<Campus | null> {
     if (opened) return opened;
+    // Asked twice in the meantime, it is still one campus with one stream.
+    opening ??= request<Me>('GET', '/me')
+      .then((me) => (opened = new Campus(me, emit)))
+      .finally(() => (opening = null));
     try {
-      opened = new Campus(await request<Me>('GET', '/me'), emit);
+      const campus = await opening;
+      retrying.reset();
+      return campus;
     } catch (error) {
-      if (isFailure(error) && error.code === 'unauthorized') return null;
-      throw error;
+      if (!isFailure(error)) throw error;
+      if (error.code === 'unauthorized') return null;
+      if (!isPassing(error.code)) throw error;
+      retrying.later(comeBack);
+      throw failure('relay_away', `${words(error)} Circles goes on trying by itself.${unsentWords()}`);
     }
-    return opened;
   }
+  const comeBack = (): void => emit({ update: 'campuses' });
   const again = (): void => {
-    if (document.visibilityState === 'visible' && opened && opened.connection.state === 'offline') opened.reconnect();
+    if (document.visibilityState !== 'visible') return;
+    if (opened?.connection.state === 'offline') opened.reconnect();
+    if (!retrying.waiting) return;
+    retrying.reset();
+    comeBack();
   };
   window.addEventListener('online', again);
   document.addEventListener('visibilitychange', again);
@@ -163,6 +180,14 @@ async function members(circle: string) {
 
 async function everyone() {
   return (await request<People>('GET', `/people?limit=${PEOPLE_MAX}`)).people;
+}
+
+function unsentWords(): string {
+  const unsent = countUnsent(localStorage);
+  if (unsent === 0) return '';
+  return unsent === 1
+    ? ' 1 message that you wrote waits in this browser and goes out then.'
+    : ` ${unsent} messages that you wrote wait in this browser and go out then.`;
 }
 
 function needCode(link: string): string {

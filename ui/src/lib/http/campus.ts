@@ -19,7 +19,8 @@ import { isFailure } from '../failure';
 import { Drafts } from './drafts';
 import { ReadMarkers } from './markers';
 import { Outbox, type Entry } from './outbox';
-import { request } from './request';
+import { isPassing, request } from './request';
+import { Retake } from './retake';
 import { Sender } from './sender';
 import { Stream } from './stream';
 import { CircleLog, windowOf } from './timeline';
@@ -41,6 +42,10 @@ export class Campus implements Known {
   private readonly markers: ReadMarkers;
   /** Written by a tab that sees the relay again, to the tab whose turn it is to send. */
   private readonly nudge: string;
+  private readonly retake = new Retake({
+    taken: (snapshot) => this.takeAnew(snapshot),
+    failed: (error, retryAt) => this.signedOut(error) || this.offline(problemOf(error), retryAt),
+  });
   private refreshing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -61,7 +66,7 @@ export class Campus implements Known {
     this.stream = new Stream((url) => new EventSource(url), {
       hello: () => this.connected(),
       change: (change) => this.apply(change),
-      gap: () => void this.takeAnew(),
+      gap: () => this.gap(),
       lost: (problem, retryAt) => this.offline(problem, retryAt),
       refused: () => this.whyRefused(),
     });
@@ -97,7 +102,7 @@ export class Campus implements Known {
     if (from <= to && !log.complete(from, to)) {
       // What cannot be fetched now shows as a gap.
       await this.fetchPage(id, `after=${from - 1}&limit=${to - from + 1}`).catch((error: unknown) => {
-        if (!isFailure(error) || error.code !== 'offline') throw error;
+        if (!isFailure(error) || !isPassing(error.code)) throw error;
       });
     }
     const messages = log.range(from, to).map((message) => this.message(message));
@@ -150,7 +155,7 @@ export class Campus implements Known {
   }
 
   reconnect(): void {
-    this.stream.reconnect();
+    if (!this.retake.now()) this.stream.reconnect();
     this.sendNow();
   }
 
@@ -158,6 +163,7 @@ export class Campus implements Known {
     window.removeEventListener('storage', this.heard);
     this.stream.stop();
     this.sender.stop();
+    this.retake.stop();
     clearTimeout(this.refreshing);
   }
 
@@ -275,8 +281,11 @@ export class Campus implements Known {
   }
 
   private connected(): void {
+    const back = this.connection.state === 'offline';
     this.setConnection({ state: 'online', missing: 0 });
     this.sendNow();
+    // What could not be fetched meanwhile shows as gaps.
+    if (back) this.emit({ update: 'timeline', campus_id: this.id, circle_id: null });
   }
 
   private offline(problem: ConnectionProblem, retry_at: number): void {
@@ -294,29 +303,32 @@ export class Campus implements Known {
     try {
       await request<Me>('GET', '/me');
     } catch (error) {
-      if (isFailure(error) && error.code === 'unauthorized') {
-        this.setConnection({ state: 'signed_out' });
-        this.stop();
-        return false;
-      }
-      if (isFailure(error) && error.code === 'not_a_relay') this.offline('not_a_relay', Date.now());
+      if (this.signedOut(error)) return false;
+      this.offline(problemOf(error), Date.now());
     }
     return true;
   }
 
-  /** After a gap: the snapshot, and what was loaded, are taken anew; then the stream goes on from there. */
-  private async takeAnew(): Promise<void> {
-    try {
-      const snapshot = await request<Me>('GET', '/me');
-      for (const log of this.logs.values()) log.clear();
-      this.outbox.reload();
-      this.take(snapshot);
-      this.stream.start(snapshot.cursor);
-      this.emit({ update: 'timeline', campus_id: this.id, circle_id: null });
-    } catch {
-      // The cursor has not moved past the gap for good: the next connection tells of it again.
-      this.stream.start(this.snapshot.cursor);
-    }
+  private signedOut(error: unknown): boolean {
+    if (!isFailure(error) || error.code !== 'unauthorized') return false;
+    this.setConnection({ state: 'signed_out' });
+    this.stop();
+    return true;
+  }
+
+  /** After a gap nothing of the stream is of use until the snapshot was taken anew, which has all of it. */
+  private gap(): void {
+    this.stream.stop();
+    this.retake.gap();
+  }
+
+  /** What was loaded may have changed meanwhile: it is dropped too. Then the stream goes on from the snapshot. */
+  private takeAnew(snapshot: Me): void {
+    for (const log of this.logs.values()) log.clear();
+    this.outbox.reload();
+    this.take(snapshot);
+    this.stream.start(snapshot.cursor);
+    this.emit({ update: 'timeline', campus_id: this.id, circle_id: null });
   }
 
   private take(snapshot: Me): void {
@@ -394,4 +406,9 @@ export class Campus implements Known {
       .filter((entry) => entry.circle === circle && entry.work.op === 'post' && !log.get(entry.message))
       .map((entry) => unsentView(entry, log, this));
   }
+}
+
+function problemOf(error: unknown): ConnectionProblem {
+  if (!isFailure(error) || error.code === 'offline') return 'unreachable';
+  return error.code === 'not_a_relay' ? 'not_a_relay' : 'relay_unavailable';
 }

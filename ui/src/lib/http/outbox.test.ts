@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Tabs } from '../../test/tabs';
-import { Outbox } from './outbox';
+import { countUnsent, Outbox } from './outbox';
 
 const post = (text: string, circle = 'a', written_at = 1) => ({
   circle,
@@ -223,4 +223,12 @@ describe('an outbox in the old form', () => {
     outbox.sent(begin(outbox, '4'));
     expect(texts(outbox)).toEqual(['1', '2', '3']);
   });
+});
+
+it('counts what waits before it is known for which campus', () => {
+  const outbox = open();
+  begin(outbox, (outbox.add(post('1')), '1'));
+  outbox.add(post('2'));
+  outbox.add({ circle: 'a', message: 'm', work: { op: 'delete' }, written_at: 1 });
+  expect(countUnsent(tabs.open())).toBe(2);
 });

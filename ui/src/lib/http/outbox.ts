@@ -255,3 +255,10 @@ export class Outbox {
     }
   }
 }
+
+/** How many messages wait to be sent in this browser, whatever their campus: known before any relay answers. */
+export function countUnsent(store: Store): number {
+  const names = keysUnder(store, ENTRIES).filter((name) => name.split('.').length === 4);
+  return names.filter((name) => (JSON.parse(store.getItem(name) ?? 'null') as Written | null)?.work.op === 'post')
+    .length;
+}
