@@ -27,6 +27,7 @@ export interface Circles {
   subscribe(listener: (update: Update) => void): () => void;
 
   // campuses
+  /** If it rejects because of something that passes, the update `campuses` tells when to ask again. */
   campuses(): Promise<CampusView[]>;
   /** What an invite link leads to, without using it up. */
   previewInvite(link: string): Promise<InviteView>;

@@ -23,6 +23,8 @@ const WORDS: Record<string, string> = {
   storage_full: 'The disk of the relay is full.',
   shutting_down: 'The relay is restarting. Try again in a moment.',
   disk_full: 'The disk of this computer is full, so nothing can be saved. Free some space.',
+  browser_full:
+    'The browser has no room left for this page, so nothing was kept. Close what you do not need, or free some space.',
   cache_newer: 'The data on this device was written by a newer version of Circles. Update Circles to open it.',
 };
 

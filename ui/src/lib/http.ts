@@ -8,11 +8,12 @@ import type { Members } from '../generated/Members';
 import type { People } from '../generated/People';
 import type { Update } from '../generated/Update';
 import type { Circles } from './circles';
-import { failure, isFailure } from './failure';
+import { failure, isFailure, words } from './failure';
+import { Backoff } from './http/backoff';
 import { Campus } from './http/campus';
 import { newId, newToken } from './http/ids';
-import type { Work } from './http/outbox';
-import { request } from './http/request';
+import { countUnsent, type Entry, type Work } from './http/outbox';
+import { isPassing, request } from './http/request';
 import { codeOf } from './invite';
 
 const WEEK_S = 7 * 24 * 3_600;
@@ -28,25 +29,42 @@ export function httpCircles(): Circles {
     if (!opened) throw failure('not_found', 'No campus is open.');
     return opened;
   };
+  let opening: Promise<Campus> | null = null;
+  const retrying = new Backoff();
+
   async function open(): Promise<Campus | null> {
     if (opened) return opened;
+    // Asked twice in the meantime, it is still one campus with one stream.
+    opening ??= request<Me>('GET', '/me')
+      .then((me) => (opened = new Campus(me, emit)))
+      .finally(() => (opening = null));
     try {
-      opened = new Campus(await request<Me>('GET', '/me'), emit);
+      const campus = await opening;
+      retrying.reset();
+      return campus;
     } catch (error) {
-      if (isFailure(error) && error.code === 'unauthorized') return null;
-      throw error;
+      if (!isFailure(error)) throw error;
+      if (error.code === 'unauthorized') return null;
+      if (!isPassing(error.code)) throw error;
+      retrying.later(comeBack);
+      throw failure('relay_away', `${words(error)} Circles goes on trying by itself.${unsentWords()}`);
     }
-    return opened;
   }
+  const comeBack = (): void => emit({ update: 'campuses' });
   const again = (): void => {
-    if (document.visibilityState === 'visible' && opened && opened.connection.state === 'offline') opened.reconnect();
+    if (document.visibilityState !== 'visible') return;
+    if (opened?.connection.state === 'offline') opened.reconnect();
+    if (!retrying.waiting) return;
+    retrying.reset();
+    comeBack();
   };
   window.addEventListener('online', again);
   document.addEventListener('visibilitychange', again);
 
-  function queue(circle: string, message: string, work: Work): void {
-    campus().outbox.add({ key: newId(), circle, message, work, written_at: Date.now() });
+  function queue(circle: string, message: string, work: Work): Entry {
+    const entry = campus().outbox.add({ circle, message, work, written_at: Date.now() });
     campus().changed(circle, [message]);
+    return entry;
   }
   const elsewhere = (): Promise<never> => Promise.reject(failure('not_found', 'Only the app can do that.'));
 
@@ -128,41 +146,31 @@ export function httpCircles(): Circles {
 
     timeline: (_, circle, anchor, limit) => campus().timeline(circle, anchor, limit),
     fill: (_, circle, from, to) => campus().fill(circle, from, to),
-    async send(_, circle, text, reply_to) {
-      const id = newId();
-      queue(circle, id, { op: 'post', text, reply_to });
-      const { unsent, messages } = await campus().timeline(circle, { at: 'latest' }, 1);
-      const sent = [...unsent, ...messages].find((message) => message.id === id);
-      if (!sent) throw failure('internal', 'The message was not kept.');
-      return sent;
-    },
+    send: async (_, circle, text, reply_to) => campus().written(queue(circle, newId(), { op: 'post', text, reply_to })),
     async edit(_, circle, message, text) {
       if (campus().outbox.rewrite(message, text)) campus().changed(circle, [message]);
       else queue(circle, message, { op: 'edit', text });
     },
     async delete(_, circle, message) {
-      const post = campus().outbox.post(message);
-      if (post && post.state !== 'sending') discard(circle, message);
+      if (campus().outbox.withdraw(message)) campus().changed(circle, [message]);
       else queue(circle, message, { op: 'delete' });
     },
-    react: async (_, circle, message, emoji, on) => queue(circle, message, { op: 'react', emoji, on }),
+    react: async (_, circle, message, emoji, on) => void queue(circle, message, { op: 'react', emoji, on }),
     async retry(_, circle, message) {
       campus().outbox.retry(message);
       campus().changed(circle, [message]);
     },
-    discard: async (_, circle, message) => discard(circle, message),
-    markRead: (_, circle, seq) => request('PUT', `/circles/${circle}/read`, { seq }),
+    async discard(_, circle, message) {
+      if (!campus().outbox.withdraw(message)) campus().outbox.discard(message);
+      campus().changed(circle, [message]);
+    },
+    markRead: async (_, circle, seq) => campus().markRead(circle, seq),
     draft: async (_, circle) => campus().drafts.get(circle),
     async setDraft(_, circle, draft) {
       campus().drafts.set(circle, draft);
       campus().circleChanged(circle);
     },
   };
-
-  function discard(circle: string, message: string): void {
-    campus().outbox.discard(message);
-    campus().changed(circle, [message], [message]);
-  }
 }
 
 async function members(circle: string) {
@@ -172,6 +180,14 @@ async function members(circle: string) {
 
 async function everyone() {
   return (await request<People>('GET', `/people?limit=${PEOPLE_MAX}`)).people;
+}
+
+function unsentWords(): string {
+  const unsent = countUnsent(localStorage);
+  if (unsent === 0) return '';
+  return unsent === 1
+    ? ' 1 message that you wrote waits in this browser and goes out then.'
+    : ` ${unsent} messages that you wrote wait in this browser and go out then.`;
 }
 
 function needCode(link: string): string {

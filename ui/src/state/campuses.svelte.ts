@@ -7,13 +7,21 @@ class Campuses {
   list = $state.raw<CampusView[]>([]);
   currentId = $state<string | null>(null);
   loaded = $state(false);
+  /** Why nothing can be shown yet. */
+  problem = $state<unknown>(null);
 
   get current(): CampusView | null {
     return this.list.find((campus) => campus.id === this.currentId) ?? null;
   }
 
   async load(): Promise<void> {
-    this.list = await api().campuses();
+    try {
+      this.list = await api().campuses();
+      this.problem = null;
+    } catch (error) {
+      this.problem = error;
+      throw error;
+    }
     this.loaded = true;
     if (!this.current) this.currentId = (this.list.find((c) => c.id === places.campus()) ?? this.list[0])?.id ?? null;
   }

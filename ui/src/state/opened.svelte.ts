@@ -50,7 +50,7 @@ class Opened {
       api()
         .markRead(timeline.campus, timeline.circle, this.readTo)
         .then(() => (timeline.read = Math.max(timeline.read, seq)))
-        // Offline: it is marked when it is next seen. The client keeps markers in its outbox anyway.
+        // Whoever serves keeps markers while offline. If even that fails, it is marked when it is next seen.
         .catch(() => (this.readTo = timeline.read));
     }, READ_AFTER_MS);
   }

@@ -11,7 +11,8 @@ const complain = (error: unknown): void => view.say(words(error));
 export function applyUpdate(update: Update): void {
   switch (update.update) {
     case 'campuses':
-      campuses.load().catch(complain);
+      // Before anything is shown, why not stands there in full.
+      campuses.load().catch((error: unknown) => campuses.loaded && complain(error));
       break;
     case 'campus':
       campuses.apply(update.campus);

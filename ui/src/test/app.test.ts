@@ -1,11 +1,13 @@
-import { render, screen } from '@testing-library/svelte';
+import { fireEvent, render, screen } from '@testing-library/svelte';
 import { beforeEach, describe, expect, it } from 'vitest';
 import CircleItem from '../components/CircleItem.svelte';
 import ConnectionBar from '../components/ConnectionBar.svelte';
 import JoinForm from '../components/JoinForm.svelte';
+import PeoplePanel from '../components/PeoplePanel.svelte';
 import FirstRun from '../components/FirstRun.svelte';
 import { serve } from '../lib/api';
 import { renderMarkdown } from '../lib/markdown';
+import { view } from '../state/view.svelte';
 import { Memory } from './memory';
 
 describe('the interface', () => {
@@ -44,6 +46,19 @@ describe('the interface', () => {
     const circle = { ...memory.circle, unsent: 2, failed: 1 };
     render(CircleItem, { circle, now: 0, current: false, onselect: () => undefined });
     screen.getByRole('button', { name: 'rust, 6 unread, 2 unsent, 1 failed' });
+  });
+
+  it('offers to add people to a private circle only, and to an open one to invite into the campus', async () => {
+    const { campus } = memory;
+    if (!campus) throw new Error('the campus is there');
+    const props = (access: 'open' | 'private') => ({ campus, circle: { ...memory.circle, access } });
+    const { rerender } = render(PeoplePanel, props('private'));
+    await fireEvent.click(screen.getByRole('button', { name: 'Add people' }));
+    await rerender(props('open'));
+    screen.getByRole('heading', { name: 'People' });
+    expect(screen.queryByRole('button', { name: /^Add / })).toBeNull();
+    await fireEvent.click(screen.getByRole('button', { name: 'Invite to the campus' }));
+    expect(view.dialog).toBe('invite');
   });
 
   it('renders no raw HTML, no images and no script links', () => {

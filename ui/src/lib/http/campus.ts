@@ -17,11 +17,14 @@ import type { TimelineView } from '../../generated/TimelineView';
 import type { Update } from '../../generated/Update';
 import { isFailure } from '../failure';
 import { Drafts } from './drafts';
+import { ReadMarkers } from './markers';
 import { Outbox, type Entry } from './outbox';
-import { request } from './request';
+import { isPassing, request } from './request';
+import { Retake } from './retake';
 import { Sender } from './sender';
 import { Stream } from './stream';
 import { CircleLog, windowOf } from './timeline';
+import { turnOf } from './turn';
 import { circleView, messageView, personView, unsentView, type Known } from './views';
 
 export class Campus implements Known {
@@ -36,6 +39,13 @@ export class Campus implements Known {
   private readonly logs = new Map<string, CircleLog>();
   private readonly stream: Stream;
   private readonly sender: Sender;
+  private readonly markers: ReadMarkers;
+  /** Written by a tab that sees the relay again, to the tab whose turn it is to send. */
+  private readonly nudge: string;
+  private readonly retake = new Retake({
+    taken: (snapshot) => this.takeAnew(snapshot),
+    failed: (error, retryAt) => this.signedOut(error) || this.offline(problemOf(error), retryAt),
+  });
   private refreshing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -44,23 +54,26 @@ export class Campus implements Known {
   ) {
     this.id = snapshot.campus_id;
     this.me = snapshot.person;
-    this.outbox = new Outbox(localStorage, `circles.outbox.${this.id}`);
+    this.nudge = `circles.nudge.${this.id}`;
+    this.outbox = new Outbox(localStorage, this.id);
+    this.markers = new ReadMarkers(localStorage, this.id);
     this.drafts = new Drafts(localStorage, this.id);
-    this.sender = new Sender(
-      this.outbox,
-      (circle, message) => this.changed(circle, [message]),
-      (entry, answer) => this.sent(entry, answer),
-    );
+    this.sender = new Sender(this.outbox, this.markers, turnOf(`circles.turn.${this.id}`, localStorage), {
+      changed: (circle, message) => this.changed(circle, [message]),
+      sent: (entry, answer) => this.sent(entry, answer),
+      marked: ({ circle, seq }, taken) => (taken ? this.readTo(circle, seq) : this.circleChanged(circle)),
+    });
     this.stream = new Stream((url) => new EventSource(url), {
       hello: () => this.connected(),
       change: (change) => this.apply(change),
-      gap: () => void this.takeAnew(),
+      gap: () => this.gap(),
       lost: (problem, retryAt) => this.offline(problem, retryAt),
       refused: () => this.whyRefused(),
     });
     this.take(snapshot);
     this.stream.start(snapshot.cursor);
-    this.sender.kick();
+    this.sender.start();
+    window.addEventListener('storage', this.heard);
   }
 
   // ---- what is shown
@@ -84,17 +97,22 @@ export class Campus implements Known {
   async timeline(id: string, anchor: Anchor, limit: number): Promise<TimelineView> {
     const state = this.states.get(id);
     const log = this.log(id);
-    const { head_seq = 0, read_seq = 0 } = state ?? {};
+    const { head_seq = 0, read_seq = 0 } = state ? this.asRead(state) : {};
     const { from, to } = windowOf(anchor, limit, head_seq, read_seq);
     if (from <= to && !log.complete(from, to)) {
       // What cannot be fetched now shows as a gap.
       await this.fetchPage(id, `after=${from - 1}&limit=${to - from + 1}`).catch((error: unknown) => {
-        if (!isFailure(error) || error.code !== 'offline') throw error;
+        if (!isFailure(error) || !isPassing(error.code)) throw error;
       });
     }
     const messages = log.range(from, to).map((message) => this.message(message));
     const unsent = this.unsent(id);
     return { from, to, head_seq, read_seq, messages, unsent };
+  }
+
+  /** A message just written, as it is shown. */
+  written(entry: Entry): MessageView {
+    return unsentView(entry, this.log(entry.circle), this);
   }
 
   async fill(id: string, from: number, to: number): Promise<void> {
@@ -106,8 +124,9 @@ export class Campus implements Known {
   // ---- what the person does
 
   /** The outbox changed: it is shown, and the sender looks at it. */
-  changed(circle: string, messages: string[], discarded: string[] = []): void {
+  changed(circle: string, messages: string[]): void {
     const log = this.log(circle);
+    const discarded = messages.filter((id) => !log.get(id) && !this.outbox.post(id));
     const views = messages.flatMap((id): MessageView[] => {
       const held = log.get(id);
       const post = this.outbox.post(id);
@@ -123,6 +142,12 @@ export class Campus implements Known {
     if (state) this.emit({ update: 'circles', campus_id: this.id, circles: [this.circle(state)] });
   }
 
+  markRead(circle: string, seq: number): void {
+    this.markers.set(circle, seq);
+    this.circleChanged(circle);
+    this.sender.kick();
+  }
+
   accept(state: CircleState): CircleView {
     this.states.set(state.circle.id, state);
     this.circleChanged(state.circle.id);
@@ -130,14 +155,40 @@ export class Campus implements Known {
   }
 
   reconnect(): void {
-    this.stream.reconnect();
-    this.sender.kick(true);
+    if (!this.retake.now()) this.stream.reconnect();
+    this.sendNow();
   }
 
   stop(): void {
+    window.removeEventListener('storage', this.heard);
     this.stream.stop();
     this.sender.stop();
+    this.retake.stop();
     clearTimeout(this.refreshing);
+  }
+
+  // ---- the other tabs
+
+  private readonly heard = ({ key, storageArea }: StorageEvent): void => {
+    if (storageArea !== localStorage) return;
+    if (key === this.nudge) this.sender.kick(true);
+    const read = this.markers.heard(key);
+    if (read) {
+      this.circleChanged(read);
+      this.sender.kick();
+    }
+    const touched = new Map(this.outbox.heard(key).map(({ message, circle }) => [message, circle]));
+    for (const [message, circle] of touched) this.changed(circle, [message]);
+  };
+
+  /** There is reason to believe that sending works again. The tab that sends may be in the background and slow to see it. */
+  private sendNow(): void {
+    if (this.sender.kick(true)) return;
+    try {
+      localStorage.setItem(this.nudge, String(Date.now()));
+    } catch {
+      // A full storage: that tab tries again by itself.
+    }
   }
 
   // ---- the stream
@@ -154,18 +205,9 @@ export class Campus implements Known {
       case 'reaction':
         if (this.log(entity.circle_id).reaction(entity)) this.changed(entity.circle_id, [entity.message_id]);
         break;
-      case 'read_marker': {
-        const state = this.states.get(entity.circle_id);
-        if (entity.person_id !== this.me.id || !state || entity.seq <= state.read_seq) break;
-        this.states.set(entity.circle_id, {
-          ...state,
-          read_seq: entity.seq,
-          unread: entity.seq >= state.head_seq ? 0 : state.unread,
-        });
-        this.circleChanged(entity.circle_id);
-        if (entity.seq < state.head_seq) this.refreshSoon();
+      case 'read_marker':
+        if (entity.person_id === this.me.id) this.readTo(entity.circle_id, entity.seq);
         break;
-      }
       case 'circle': {
         const state = this.states.get(entity.id);
         if (!state) this.refreshSoon();
@@ -176,6 +218,14 @@ export class Campus implements Known {
         this.refreshSoon();
         break;
     }
+  }
+
+  private readTo(circle: string, seq: number): void {
+    const state = this.states.get(circle);
+    if (!state || seq <= state.read_seq) return;
+    this.states.set(circle, { ...state, read_seq: seq, unread: seq >= state.head_seq ? 0 : state.unread });
+    this.circleChanged(circle);
+    if (seq < state.head_seq) this.refreshSoon();
   }
 
   private person(person: Person): void {
@@ -192,7 +242,7 @@ export class Campus implements Known {
   private arrived(message: Message): void {
     const id = message.circle_id;
     if (!this.log(id).message(message)) return;
-    this.outbox.landed(message.id);
+    this.outbox.landed(message);
     if (!this.people.has(message.author_id)) this.refreshSoon();
     const state = this.states.get(id);
     if (state && message.seq > state.head_seq) {
@@ -231,8 +281,11 @@ export class Campus implements Known {
   }
 
   private connected(): void {
+    const back = this.connection.state === 'offline';
     this.setConnection({ state: 'online', missing: 0 });
-    this.sender.kick(true);
+    this.sendNow();
+    // What could not be fetched meanwhile shows as gaps.
+    if (back) this.emit({ update: 'timeline', campus_id: this.id, circle_id: null });
   }
 
   private offline(problem: ConnectionProblem, retry_at: number): void {
@@ -250,28 +303,32 @@ export class Campus implements Known {
     try {
       await request<Me>('GET', '/me');
     } catch (error) {
-      if (isFailure(error) && error.code === 'unauthorized') {
-        this.setConnection({ state: 'signed_out' });
-        this.stop();
-        return false;
-      }
-      if (isFailure(error) && error.code === 'not_a_relay') this.offline('not_a_relay', Date.now());
+      if (this.signedOut(error)) return false;
+      this.offline(problemOf(error), Date.now());
     }
     return true;
   }
 
-  /** After a gap: the snapshot, and what was loaded, are taken anew; then the stream goes on from there. */
-  private async takeAnew(): Promise<void> {
-    try {
-      const snapshot = await request<Me>('GET', '/me');
-      for (const log of this.logs.values()) log.clear();
-      this.take(snapshot);
-      this.stream.start(snapshot.cursor);
-      this.emit({ update: 'timeline', campus_id: this.id, circle_id: null });
-    } catch {
-      // The cursor has not moved past the gap for good: the next connection tells of it again.
-      this.stream.start(this.snapshot.cursor);
-    }
+  private signedOut(error: unknown): boolean {
+    if (!isFailure(error) || error.code !== 'unauthorized') return false;
+    this.setConnection({ state: 'signed_out' });
+    this.stop();
+    return true;
+  }
+
+  /** After a gap nothing of the stream is of use until the snapshot was taken anew, which has all of it. */
+  private gap(): void {
+    this.stream.stop();
+    this.retake.gap();
+  }
+
+  /** What was loaded may have changed meanwhile: it is dropped too. Then the stream goes on from the snapshot. */
+  private takeAnew(snapshot: Me): void {
+    for (const log of this.logs.values()) log.clear();
+    this.outbox.reload();
+    this.take(snapshot);
+    this.stream.start(snapshot.cursor);
+    this.emit({ update: 'timeline', campus_id: this.id, circle_id: null });
   }
 
   private take(snapshot: Me): void {
@@ -313,7 +370,10 @@ export class Campus implements Known {
     const page = await request<MessagesPage>('GET', `/circles/${id}/messages?${query}`);
     for (const person of page.people) this.people.set(person.id, person);
     const log = this.log(id);
-    for (const message of [...page.context, ...page.messages]) log.message(message);
+    for (const message of [...page.context, ...page.messages]) {
+      log.message(message);
+      this.outbox.landed(message);
+    }
     for (const reaction of page.reactions) log.reaction(reaction);
   }
 
@@ -326,7 +386,14 @@ export class Campus implements Known {
   private circle(state: CircleState): CircleView {
     const id = state.circle.id;
     const waiting = this.outbox.entries.filter((entry) => entry.circle === id);
-    return circleView(state, this, waiting, this.drafts.has(id));
+    return circleView(this.asRead(state), this, waiting, this.drafts.has(id));
+  }
+
+  /** What the person has read here counts as read, also while the relay does not know it. */
+  private asRead(state: CircleState): CircleState {
+    const seq = Math.min(this.markers.get(state.circle.id), state.head_seq);
+    if (seq <= state.read_seq) return state;
+    return { ...state, read_seq: seq, unread: Math.min(state.unread, state.head_seq - seq) };
   }
 
   private message(message: Message): MessageView {
@@ -339,4 +406,9 @@ export class Campus implements Known {
       .filter((entry) => entry.circle === circle && entry.work.op === 'post' && !log.get(entry.message))
       .map((entry) => unsentView(entry, log, this));
   }
+}
+
+function problemOf(error: unknown): ConnectionProblem {
+  if (!isFailure(error) || error.code === 'offline') return 'unreachable';
+  return error.code === 'not_a_relay' ? 'not_a_relay' : 'relay_unavailable';
 }

@@ -1,11 +1,12 @@
 /** What stands in each composer, in the browser's storage. */
 import type { DraftView } from '../../generated/DraftView';
+import { keep, type Store } from './store';
 
 const NONE: DraftView = { text: '', reply_to: null, editing: null };
 
 export class Drafts {
   constructor(
-    private readonly store: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>,
+    private readonly store: Store,
     private readonly campus: string,
   ) {}
 
@@ -20,7 +21,7 @@ export class Drafts {
 
   set(circle: string, draft: DraftView): void {
     if (draft.text === '' && !draft.reply_to) this.store.removeItem(this.key(circle));
-    else this.store.setItem(this.key(circle), JSON.stringify(draft));
+    else keep(this.store, this.key(circle), JSON.stringify(draft));
   }
 
   private key(circle: string): string {

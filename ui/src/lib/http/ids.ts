@@ -12,3 +12,13 @@ export function newId(now: number = Date.now()): string {
 export const newToken = (): string => hexOf(crypto.getRandomValues(new Uint8Array(32)));
 
 const hexOf = (bytes: Uint8Array): string => [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+
+/**
+ * A key that sorts after `last`, also if the clock went back or stands still. Its random end keeps two tabs apart that
+ * write in the same moment; which of the two was first then, nobody can tell.
+ */
+export function laterKey(last: string | undefined, now: number, end: string = newToken().slice(0, 8)): string {
+  const [ms = 0, count = 0] = last?.split('-').map((part) => parseInt(part, 16)) ?? [];
+  const digits = (value: number, width: number): string => value.toString(16).padStart(width, '0');
+  return `${digits(Math.max(ms, now), 12)}-${digits(now > ms ? 0 : count + 1, 6)}-${end}`;
+}

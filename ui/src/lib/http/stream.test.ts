@@ -1,16 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { FakeSource } from '../../test/events';
 import { isOlder, Stream, type StreamHandlers } from './stream';
-
-class FakeSource extends EventTarget {
-  readyState = 1;
-  close = vi.fn(() => (this.readyState = 2));
-  constructor(readonly url: string) {
-    super();
-  }
-  say(name: string, data: unknown, lastEventId = ''): void {
-    this.dispatchEvent(new MessageEvent(name, { data: JSON.stringify(data), lastEventId }));
-  }
-}
 
 describe('the stream', () => {
   let opened: FakeSource[];

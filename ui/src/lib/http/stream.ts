@@ -4,10 +4,10 @@
  */
 import type { Bye } from '../../generated/Bye';
 import type { Change } from '../../generated/Change';
+import { Backoff } from './backoff';
 
 /** Pings come every 15 s: three missed ones mean that the connection is dead. */
 const SILENCE_MS_MAX = 45_000;
-const BACKOFF_MS = [500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
 
 export type Source = EventTarget & Pick<EventSource, 'close' | 'readyState'>;
 
@@ -25,15 +25,17 @@ export class Stream {
   private current: Source | null = null;
   private next: Source | null = null;
   private cursor = '';
-  private attempts = 0;
+  private readonly backoff: Backoff;
   private watchdog: ReturnType<typeof setTimeout> | undefined;
   private retry: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly open: (url: string) => Source,
     private readonly on: StreamHandlers,
-    private readonly random: () => number = Math.random,
-  ) {}
+    random: () => number = Math.random,
+  ) {
+    this.backoff = new Backoff(random);
+  }
 
   start(cursor: string): void {
     this.stop();
@@ -51,7 +53,7 @@ export class Stream {
 
   /** At once, from where it stands. */
   reconnect(): void {
-    this.attempts = 0;
+    this.backoff.reset();
     this.start(this.cursor);
   }
 
@@ -70,7 +72,7 @@ export class Stream {
       }) as EventListener);
 
     hear('hello', () => {
-      this.attempts = 0;
+      this.backoff.reset();
       if (source === this.next) {
         this.current?.close();
         this.current = source;
@@ -101,7 +103,7 @@ export class Stream {
     // The browser tries again by itself only after a cut; the wait here is ours, so that it can be told and jittered.
     const refused = source.readyState === 2;
     source.close();
-    const delay = this.delay();
+    const delay = this.backoff.next();
     this.on.lost('unreachable', Date.now() + delay);
     clearTimeout(this.watchdog);
     clearTimeout(this.retry);
@@ -115,15 +117,10 @@ export class Stream {
   private watch(): void {
     clearTimeout(this.watchdog);
     this.watchdog = setTimeout(() => {
-      const delay = this.delay();
+      const delay = this.backoff.next();
       this.on.lost('silent', Date.now() + delay);
       this.start(this.cursor);
     }, SILENCE_MS_MAX);
-  }
-
-  private delay(): number {
-    const base = BACKOFF_MS[Math.min(this.attempts++, BACKOFF_MS.length - 1)] ?? 30_000;
-    return base * (0.5 + this.random());
   }
 }
 

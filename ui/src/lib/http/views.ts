@@ -62,7 +62,8 @@ export function circleView(state: CircleState, known: Known, waiting: Entry[], d
 
 export function messageView(message: Message, log: CircleLog, known: Known, waiting: Entry[]): MessageView {
   const edit = waiting.findLast((entry) => entry.work.op === 'edit');
-  const removed = waiting.some((entry) => entry.work.op === 'delete') || message.deleted_at !== null;
+  const gone = waiting.some(({ work }) => work.op === 'delete' || work.op === 'withdraw');
+  const removed = gone || message.deleted_at !== null;
   const pending = waiting.find((entry) => entry.state === 'failed') ?? waiting.find((e) => e.work.op !== 'react');
   const early = message.written_at !== null && message.created_at - message.written_at > WRITTEN_MS;
   return {

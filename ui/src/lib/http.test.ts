@@ -1,0 +1,219 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { CircleState } from '../generated/CircleState';
+import type { Me } from '../generated/Me';
+import type { Update } from '../generated/Update';
+import { FakeLocks } from '../test/tabs';
+import { FakeSource } from '../test/events';
+import type { Circles } from './circles';
+import { httpCircles } from './http';
+
+const circle = (head_seq: number, read_seq: number): CircleState => ({
+  circle: { id: 'a', name: 'General', topic: '', access: 'open', created_at: 0, version: 1 },
+  membership: { circle_id: 'a', person_id: 'me', state: 'joined', role: 'member', version: 2 },
+  members: 2,
+  head_seq,
+  read_seq,
+  unread: head_seq - read_seq,
+  last: null,
+  last_author: null,
+  pos: 9,
+}) as unknown as CircleState; // prettier-ignore
+const me = (cursor: string) =>
+  ({
+    campus_id: 'campus',
+    campus_name: 'Nordhaus',
+    cursor,
+    person: { id: 'me', name: 'Mira', hue: 1, role: 'member', version: 1 },
+    device_id: 'd',
+    circles: [circle(9, 4)],
+  }) as unknown as Me;
+
+let sources: FakeSource[];
+let relay: ReturnType<typeof vi.fn<(path: string, init: RequestInit) => Promise<Response>>>;
+let circles: Circles;
+let updates: Update[];
+
+const json = (status: number, body: unknown = {}) =>
+  Promise.resolve(new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json' } }));
+const down = () => Promise.reject(new TypeError('no network'));
+const asked = (path: string) => relay.mock.calls.filter(([asked]) => asked === `/v1${path}`).length;
+const source = (i: number) => sources[i] ?? expect.fail(`no stream ${i}`);
+const connection = async () => (await circles.campuses())[0]?.connection;
+const wait = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  localStorage.clear();
+  sources = [];
+  updates = [];
+  relay = vi.fn(() => json(200, me('e.9')));
+  vi.stubGlobal('fetch', relay);
+  vi.stubGlobal('EventSource', function open(url: string) {
+    sources.push(new FakeSource(url));
+    return sources.at(-1);
+  });
+  Object.defineProperty(navigator, 'locks', { configurable: true, value: new FakeLocks().of('one') });
+  circles = httpCircles();
+  circles.subscribe((update) => updates.push(update));
+});
+afterEach(async () => {
+  relay.mockImplementation(() => json(200, { devices: [] }));
+  await circles.leaveCampus('campus').catch(() => undefined);
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
+
+describe('a page opened while the relay is down', () => {
+  beforeEach(() => relay.mockImplementation(down));
+
+  it('comes up by itself when the relay is back, asking less and less often', async () => {
+    circles.subscribe((update) => {
+      if (update.update === 'campuses') circles.campuses().catch(() => undefined);
+    });
+    await expect(circles.campuses()).rejects.toMatchObject({ code: 'relay_away' });
+    await wait(3_600);
+    expect(asked('/me')).toBe(4);
+    await wait(60_000);
+    expect(asked('/me')).toBe(8);
+    relay.mockImplementation(() => json(200, me('e.9')));
+    await wait(30_000);
+    expect(sources).toHaveLength(1);
+    expect(await circles.campuses()).toHaveLength(1);
+  });
+
+  it('says how many messages wait in this browser', async () => {
+    const work = { op: 'post', text: 'hi', reply_to: null };
+    localStorage.setItem('circles.outbox.campus.1', JSON.stringify({ key: '1', work }));
+    await expect(circles.campuses()).rejects.toMatchObject({ message: expect.stringContaining('1 message that you') });
+  });
+
+  it('opens one stream, however often it is asked meanwhile', async () => {
+    relay.mockImplementation(() => json(200, me('e.9')));
+    await Promise.all([circles.campuses(), circles.campuses()]);
+    expect(sources).toHaveLength(1);
+  });
+});
+
+describe('after a gap', () => {
+  beforeEach(async () => {
+    await circles.campuses();
+    source(0).say('hello', {}, 'e.9');
+    relay.mockClear();
+    relay.mockImplementation(() => json(503, { code: 'store_unavailable' }));
+    source(0).say('gap', { after: 9, until: 2_000, scopes: [] }, 'e.2000');
+    await wait(0);
+  });
+
+  it('a snapshot that cannot be had is asked for less and less often, and no stream is opened meanwhile', async () => {
+    expect(asked('/me')).toBe(1);
+    expect(await connection()).toMatchObject({ state: 'offline', problem: 'relay_unavailable' });
+    await wait(500);
+    expect(asked('/me')).toBe(2);
+    await wait(900);
+    expect(asked('/me')).toBe(2);
+    await wait(60_000);
+    expect(asked('/me')).toBe(8);
+    expect(sources).toHaveLength(1);
+  });
+
+  it('everything goes on from the snapshot once it is there', async () => {
+    relay.mockImplementation(() => json(200, me('e.2500')));
+    await wait(500);
+    expect(source(1).url).toContain('e.2500');
+    source(1).say('hello', {}, 'e.2500');
+    expect(await connection()).toMatchObject({ state: 'online' });
+    await wait(40_000);
+    expect(asked('/me')).toBe(2);
+  });
+
+  it('the person’s wish to try now is followed at once', async () => {
+    await wait(10_000);
+    const before = asked('/me');
+    await circles.reconnect('campus');
+    expect(asked('/me')).toBe(before + 1);
+  });
+
+  it('a relay that tells of a gap again and again is not asked again and again', async () => {
+    relay.mockImplementation(() => json(200, me('e.2500')));
+    await wait(500);
+    for (let i = 1; i <= 20 && sources[i]; i++) {
+      source(i).say('reset', {});
+      await wait(100);
+    }
+    expect(asked('/me')).toBe(2);
+  });
+
+  it('being signed out ends it', async () => {
+    relay.mockImplementation(() => json(401, { code: 'unauthorized' }));
+    await wait(60_000);
+    expect(asked('/me')).toBe(2);
+    expect(await connection()).toEqual({ state: 'signed_out' });
+  });
+});
+
+describe('another tab', () => {
+  const hear = (key: string, value: string | null): void => {
+    if (value === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, value);
+    window.dispatchEvent(new StorageEvent('storage', { key, storageArea: localStorage }));
+  };
+  const key = 'circles.outbox.campus.1';
+
+  beforeEach(async () => {
+    const locks = new FakeLocks();
+    void locks.of('other').request('turn', {}, () => new Promise(() => undefined));
+    Object.defineProperty(navigator, 'locks', { configurable: true, value: locks.of('one') });
+    await circles.campuses();
+    updates.length = 0;
+  });
+
+  it('wrote a message: it is shown, and gone when that tab gave it up', () => {
+    const work = { op: 'post', text: 'hi', reply_to: null };
+    hear(key, JSON.stringify({ key: '1', circle: 'a', message: 'm', work, written_at: 1 }));
+    expect(updates).toContainEqual(
+      expect.objectContaining({ update: 'messages', messages: [expect.objectContaining({ id: 'm', text: 'hi' })] }),
+    );
+    updates.length = 0;
+    hear(key, null);
+    expect(updates).toContainEqual(expect.objectContaining({ update: 'messages', messages: [], discarded: ['m'] }));
+  });
+
+  it('sends what is written here', async () => {
+    const sent = await circles.send('campus', 'a', 'hello', null);
+    expect(sent).toMatchObject({ text: 'hello', seq: null, delivery: { state: 'queued' } });
+    expect(relay.mock.calls.filter(([, init]) => init.method === 'POST')).toEqual([]);
+  });
+
+  it('is told when this one sees the relay again', () => {
+    source(0).say('hello', {}, 'e.9');
+    expect(localStorage.getItem('circles.nudge.campus')).not.toBeNull();
+  });
+});
+
+describe('what was read while offline', () => {
+  beforeEach(async () => {
+    await circles.campuses();
+    relay.mockImplementation(down);
+  });
+
+  it('counts as read here, is kept, and reaches the relay later', async () => {
+    await circles.markRead('campus', 'a', 7);
+    expect((await circles.circles('campus'))[0]).toMatchObject({ read_seq: 7, unread: 2 });
+    await wait(0);
+    expect(localStorage.getItem('circles.read.campus.a')).toBe('7');
+    relay.mockImplementation(() => json(200, { circles: [circle(9, 7)] }));
+    await wait(1_000);
+    expect(asked('/circles/a/read')).toBeGreaterThan(1);
+    expect(localStorage.getItem('circles.read.campus.a')).toBeNull();
+    expect((await circles.circles('campus'))[0]?.read_seq).toBe(7);
+  });
+
+  it('is unread again if the relay refuses it', async () => {
+    relay.mockImplementation(() => json(400, { code: 'invalid_body' }));
+    await circles.markRead('campus', 'a', 7);
+    await wait(0);
+    expect((await circles.circles('campus'))[0]).toMatchObject({ read_seq: 4, unread: 5 });
+  });
+});
