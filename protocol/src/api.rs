@@ -423,6 +423,10 @@ pub fn valid_text<C>(value: &str, _: &C) -> garde::Result {
             value.len()
         )));
     }
+    // Postgres cannot store it, and nobody types it.
+    if value.contains('\0') {
+        return Err(garde::Error::new("must not have the character U+0000"));
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::{
-    ids::{CircleId, MessageId, PersonId},
+    ids::{CircleId, DeviceId, MessageId, PersonId},
     pos::{Pos, Seq},
     scope::Scope,
     time::UnixMs,
@@ -50,6 +50,8 @@ pub enum Entity {
     Reaction(Reaction),
     /// How far a person has read a circle.
     ReadMarker(ReadMarker),
+    /// A device was signed out; for its person's devices.
+    RevokedDevice(RevokedDevice),
 }
 
 impl Entity {
@@ -62,6 +64,7 @@ impl Entity {
             Self::Message(it) => it.version,
             Self::Reaction(it) => it.version,
             Self::ReadMarker(it) => it.version,
+            Self::RevokedDevice(it) => it.version,
         }
     }
 }
@@ -226,5 +229,20 @@ pub struct ReadMarker {
     /// Everything up to this message. Only grows.
     pub seq: Seq,
     /// Position of the last change.
+    pub version: Pos,
+}
+
+/// A device that was signed out. It is in the log so that every relay ends the device's streams, wherever they are open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RevokedDevice {
+    /// The device.
+    pub id: DeviceId,
+    /// Whose it was.
+    pub person_id: PersonId,
+    /// When it was signed out.
+    pub revoked_at: UnixMs,
+    /// Position of the change.
     pub version: Pos,
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use circles_protocol::Epoch;
 use tokio::runtime::Handle;
 
 use crate::{
@@ -37,7 +38,7 @@ pub enum BesideError {
 /// Makes an invite into the campus that the settings name, and into the circle of that name; returns its code.
 pub async fn invite(settings: &Settings, invite: NewInvite, circle: Option<&str>) -> Result<String, BesideError> {
     let (settings, circle, runtime) = (settings.clone(), circle.map(str::to_owned), Handle::current());
-    let work = move || {
+    blocking(move || {
         store::beside(&settings, &runtime, |conn| {
             let Some(of) = campus::get(conn)? else {
                 return Ok(Err(OpenError::NoCampus(settings.data_dir.display().to_string()).into()));
@@ -48,14 +49,75 @@ pub async fn invite(settings: &Settings, invite: NewInvite, circle: Option<&str>
                 invite.circle_id = Some(found.circle.id);
             }
             Ok(Ok(invite.insert(conn, &of, clock::now())?))
-        })
-    };
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?
+        })?
+    })
+    .await
 }
 
-/// Copies the campus in a directory to a file, whole or not at all, verified. The copy begins a new epoch.
-pub fn backup(dir: &Path, target: &Path) -> Result<(), BesideError> {
-    let conn = sqlite::open_beside(dir)?;
-    Ok(backup::backup(&conn, target)?)
+/// Copies the campus that the settings name to a SQLite file, whole or not at all, verified, while relays may be running.
+/// The copy begins a new epoch.
+pub async fn backup(settings: &Settings, target: &Path) -> Result<(), BesideError> {
+    let (settings, target, runtime) = (settings.clone(), target.to_owned(), Handle::current());
+    blocking(move || {
+        let write = |part: &Path| match &settings.database {
+            Some(url) => {
+                let copy = sqlite::open_copy(part)?;
+                store::copy_from_postgres(url, &runtime, &copy)?;
+                // One file, without a write-ahead log beside it.
+                copy.pragma_update(None, "journal_mode", "DELETE")?;
+                copy.close().map_err(|(_, error)| error)?;
+                Ok(())
+            }
+            None => backup::vacuum(&sqlite::open_beside(&settings.data_dir)?, part),
+        };
+        Ok(backup::backup(write, &target)?)
+    })
+    .await
+}
+
+/// Puts a backup where the settings say, which must have no campus; returns how many rows it has. It begins another
+/// history: clients notice by the epoch, compare, and keep what they hold. The file is left as it is.
+pub async fn restore(settings: &Settings, file: &Path) -> Result<u64, BesideError> {
+    let (settings, file, runtime) = (settings.clone(), file.to_owned(), Handle::current());
+    blocking(move || {
+        // A backup of an older Circles is brought to the present version; not the file itself, but a copy.
+        let scratch = std::env::temp_dir().join(format!("circles-restore-{}.db", std::process::id()));
+        let cannot = |source| OpenError::Directory { dir: file.clone(), source };
+        std::fs::copy(&file, &scratch).map_err(cannot)?;
+        let restored = sqlite::open_copy(&scratch).and_then(|source| {
+            let epoch = Epoch::random(rand::random());
+            store::copy_into(&settings, &runtime, &source, Some(&epoch))
+        });
+        for leftover in ["", "-wal", "-shm"] {
+            let mut path = scratch.clone().into_os_string();
+            path.push(leftover);
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(cannot(error).into()),
+                _ => {}
+            }
+        }
+        Ok(restored?)
+    })
+    .await
+}
+
+/// Moves the campus of a directory, whose relay must not be running, into the database that the settings name, which must
+/// have none; returns how many rows it has. It is the same history: clients go on where they were. The directory is left
+/// as it is.
+pub async fn migrate(dir: &Path, settings: &Settings) -> Result<u64, BesideError> {
+    let (dir, settings, runtime) = (dir.to_owned(), settings.clone(), Handle::current());
+    blocking(move || {
+        let (source, lock) = sqlite::open_alone(&dir)?;
+        let rows = store::copy_into(&settings, &runtime, &source, None)?;
+        drop(lock);
+        Ok(rows)
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BesideError> + Send + 'static,
+) -> Result<T, BesideError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }

@@ -19,6 +19,7 @@ mod clock;
 mod failure;
 mod import;
 mod limits;
+pub mod metrics;
 mod relay;
 mod secret;
 mod settings;
@@ -28,7 +29,7 @@ mod transport;
 mod ui;
 mod write;
 
-pub use beside::{BesideError, backup, invite};
+pub use beside::{BesideError, backup, invite, migrate, restore};
 pub use failure::Failure;
 pub use import::{ImportError, ImportProgress, ImportReport, import};
 pub use limits::LISTEN_BACKLOG;

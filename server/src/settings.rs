@@ -23,6 +23,8 @@ pub struct Settings {
     pub redis_stream_max: usize,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where to answer `GET /metrics`, for Prometheus; an address that people need not reach.
+    pub metrics_listen: Option<SocketAddr>,
     /// The address under which people reach the relay, for invite links; else `http://` and the address of `listen`.
     pub public_url: Option<Url>,
     /// The campus's name when it is created.
@@ -62,6 +64,7 @@ impl Default for Settings {
             redis: None,
             redis_stream_max: 1_000,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7080)),
+            metrics_listen: None,
             public_url: None,
             campus_name: "Campus".to_owned(),
             stream_lifetime: Duration::from_secs(55),

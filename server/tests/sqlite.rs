@@ -78,9 +78,13 @@ async fn a_backup_of_a_running_relay_opens_as_another_history() {
     let before: Me = ada.get("/v1/me").await;
     let copy = TempDir::new().unwrap();
     circles_relay::invite(relay.settings(), NewInvite::OWNER, None).await.unwrap();
-    circles_relay::backup(relay.dir(), &copy.path().join("campus.db")).unwrap();
+    let file = copy.path().join("backup.db");
+    circles_relay::backup(relay.settings(), &file).await.unwrap();
     let (_dir, settings) = relay.stop().await;
-    let settings = Settings { data_dir: copy.path().to_owned(), ..settings };
+    // The old place has a campus, which is not overwritten.
+    assert!(circles_relay::restore(&settings, &file).await.is_err());
+    let settings = Settings { data_dir: copy.path().join("restored"), ..settings };
+    circles_relay::restore(&settings, &file).await.unwrap();
     let restored = Relay::open(settings).await.unwrap();
     assert_eq!(restored.campus().0, before.campus_id);
     restored.close().await;

@@ -173,7 +173,8 @@ impl<'a> Apply<'a> {
             Entity::ReadMarker(ReadMarker { circle_id, person_id, seq, version }) if *person_id == self.me => {
                 self.read_marker(*circle_id, *seq, *version)
             }
-            Entity::ReadMarker(_) => Ok(()),
+            // The stream ends by itself if it was this one; the list of devices is asked for when it is looked at.
+            Entity::ReadMarker(_) | Entity::RevokedDevice(_) => Ok(()),
         }
     }
 

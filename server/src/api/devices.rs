@@ -7,7 +7,7 @@ use circles_protocol::{
 };
 
 use super::{auth::Auth, extract::Path};
-use crate::{access::Who, failure::Failure, relay::Relay, store::devices, write};
+use crate::{failure::Failure, relay::Relay, store::devices, write};
 
 /// One's devices.
 #[utoipa::path(get, path = "/v1/devices", tag = "devices",
@@ -33,6 +33,5 @@ pub async fn revoke(
     Path(id): Path<DeviceId>,
 ) -> Result<StatusCode, Failure> {
     relay.writer().run_as(who, move |tx, person| write::devices::revoke(tx, person, id)).await?;
-    relay.streams().revoke(Who { person: who.person, device: id });
     Ok(StatusCode::NO_CONTENT)
 }

@@ -13,7 +13,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::problem::{PROBLEM_JSON, code_of};
-use crate::{failure::Failure, limits::REQUEST_TIME_MAX};
+use crate::{failure::Failure, limits::REQUEST_TIME_MAX, metrics};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -26,7 +26,7 @@ pub async fn finish(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     // The route and not the path: ids are of no use in a log, and a browser may put a code where it does not belong.
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", id, %method, route);
+    let span = tracing::info_span!("request", id, %method, route = %route);
     let begun = Instant::now();
     async move {
         let response = timeout(REQUEST_TIME_MAX, next.run(request))
@@ -34,6 +34,7 @@ pub async fn finish(request: Request, next: Next) -> Response {
             .unwrap_or_else(|_| Failure::new(Code::StoreUnavailable, "the request took too long").into_response());
         let mut response = complete(response, &id).await;
         let status = response.status();
+        metrics::request(&route, status.as_u16(), begun.elapsed().as_secs_f64());
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         if status.is_server_error() {
             tracing::warn!(status = status.as_u16(), took_ms, "answered");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::options::Place;
+use super::{options::Place, runtime};
 
 /// The options of the command.
 #[derive(Args)]
@@ -12,15 +12,15 @@ pub struct Backup {
     #[command(flatten)]
     place: Place,
 
-    /// The file to write; it is replaced whole or not at all. To restore, stop the relay and put the file into an empty
-    /// data directory as campus.db: clients notice by the new epoch and fetch what they lack.
+    /// The file to write; it is replaced whole or not at all. `circles-relay restore` reads it.
     file: PathBuf,
 }
 
 impl Backup {
     /// Writes the backup.
     pub fn run(self) -> anyhow::Result<()> {
-        circles_relay::backup(&self.place.settings()?.data_dir, &self.file)?;
+        let settings = self.place.settings()?;
+        runtime()?.block_on(circles_relay::backup(&settings, &self.file))?;
         println!("{}", self.file.display());
         Ok(())
     }

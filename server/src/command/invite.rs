@@ -7,7 +7,7 @@ use circles_protocol::{InviteLink, Role, limits::INVITE_USES_MAX};
 use circles_relay::NewInvite;
 use clap::{Args, ValueEnum};
 
-use super::options::Place;
+use super::{options::Place, runtime};
 
 /// The options of the command.
 #[derive(Args)]
@@ -51,8 +51,7 @@ impl Invite {
             max_uses: self.uses,
             life: Duration::from_secs(u64::from(self.days) * 24 * 3600),
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let code = runtime.block_on(circles_relay::invite(&settings, invite, self.circle.as_deref()))?;
+        let code = runtime()?.block_on(circles_relay::invite(&settings, invite, self.circle.as_deref()))?;
         println!("{}", InviteLink::new(settings.public_url(), code).context("the public address makes no link")?);
         Ok(())
     }

@@ -6,7 +6,9 @@
 mod backup;
 mod import;
 mod invite;
+mod migrate;
 mod options;
+mod restore;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +31,10 @@ enum Command {
     Import(import::Import),
     /// Copy the campus to a file, also while the relay runs.
     Backup(backup::Backup),
+    /// Put a backup into an empty place. It begins another history: the apps of people notice, and compare.
+    Restore(restore::Restore),
+    /// Move a campus from SQLite into Postgres. Its relay must not be running; the history goes on.
+    Migrate(migrate::Migrate),
 }
 
 impl Cli {
@@ -39,6 +45,13 @@ impl Cli {
             Command::Invite(it) => it.run(),
             Command::Import(it) => it.run(),
             Command::Backup(it) => it.run(),
+            Command::Restore(it) => it.run(),
+            Command::Migrate(it) => it.run(),
         }
     }
+}
+
+/// For commands that do one thing.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
 }

@@ -76,6 +76,10 @@ pub struct Running {
     #[arg(long, value_name = "URL", env = "CIRCLES_REDIS", hide_env_values = true)]
     redis: Option<String>,
 
+    /// Where to answer GET /metrics for Prometheus, such as 127.0.0.1:9090 [default: nowhere].
+    #[arg(long, value_name = "ADDRESS", env = "CIRCLES_METRICS_LISTEN")]
+    metrics_listen: Option<SocketAddr>,
+
     /// About how many changes the stream in Redis keeps [default: 1000].
     #[arg(long, value_name = "N", env = "CIRCLES_REDIS_STREAM_MAX")]
     redis_stream_max: Option<usize>,
@@ -135,6 +139,9 @@ impl Running {
     pub fn apply(&self, settings: &mut Settings) {
         set(&mut settings.campus_name, self.campus_name.as_ref());
         set(&mut settings.redis_stream_max, self.redis_stream_max.as_ref());
+        if self.metrics_listen.is_some() {
+            settings.metrics_listen = self.metrics_listen;
+        }
         if self.redis.is_some() {
             settings.redis.clone_from(&self.redis);
         }

@@ -36,6 +36,10 @@ impl Serve {
             if settings.public_url.is_none() {
                 settings.public_url = format!("http://{}/", socket.local_addr()?).parse().ok();
             }
+            let metrics = match settings.metrics_listen {
+                Some(address) => Some(serve_metrics(address).await?),
+                None => None,
+            };
             let relay = Relay::open(settings.clone()).await?;
             // Noted before anyone can connect: whoever sees the relay answer may ask for an invite, with the right address.
             note_public_url(&settings)?;
@@ -51,10 +55,23 @@ impl Serve {
             let signals = stop_on_signal(stop.clone())?;
             relay.serve(listener, stop).await?;
             signals.abort();
+            metrics.inspect(tokio::task::JoinHandle::abort);
             relay.close().await;
             Ok(())
         })
     }
+}
+
+/// Answers Prometheus until it is aborted.
+async fn serve_metrics(address: SocketAddr) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+    let router = circles_relay::metrics::start()?;
+    let listener =
+        tokio::net::TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    Ok(tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "metrics are not served any more");
+        }
+    }))
 }
 
 /// A second signal ends the process at once: what was acknowledged is durable anyway (design 3.1).

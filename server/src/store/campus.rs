@@ -37,6 +37,11 @@ pub fn create(conn: &dyn Session, campus: &Campus, now: UnixMs) -> StoreResult<(
     Ok(())
 }
 
+pub fn set_epoch(conn: &dyn Session, epoch: &Epoch) -> StoreResult<()> {
+    conn.run("UPDATE campus SET epoch = ?", params![epoch.as_str()])?;
+    Ok(())
+}
+
 pub fn head(conn: &dyn Session) -> StoreResult<Pos> {
     conn.get("SELECT head FROM campus", params![], |row| pos_at(row, 0))
 }

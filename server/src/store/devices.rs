@@ -1,11 +1,11 @@
 //! Devices and their tokens.
 
-use circles_protocol::{DeviceId, InviteId, PersonId, UnixMs};
+use circles_protocol::{DeviceId, InviteId, PersonId, RevokedDevice, UnixMs};
 
 use super::{
     StoreResult,
     session::{Row, Session, params},
-    value::{blob, time_at, time_or_none_at, uuid_at},
+    value::{blob, pos_at, time_at, time_or_none_at, uuid_at},
 };
 
 /// A device as it is stored.
@@ -67,8 +67,27 @@ pub fn insert(conn: &dyn Session, it: &StoredDevice, token_hash: &[u8; 32]) -> S
     Ok(())
 }
 
-pub fn revoke(conn: &dyn Session, id: DeviceId, now: UnixMs) -> StoreResult<()> {
-    conn.run("UPDATE device SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", params![now.0, blob(id.uuid())])?;
+/// The revocation of a device, if its change is in the log.
+pub fn revocation(conn: &dyn Session, id: DeviceId) -> StoreResult<Option<RevokedDevice>> {
+    conn.one(
+        "SELECT id, person_id, revoked_at, revoked_pos FROM device WHERE id = ? AND revoked_pos IS NOT NULL",
+        params![blob(id.uuid())],
+        |row| {
+            Ok(RevokedDevice {
+                id: DeviceId::from_uuid(uuid_at(row, 0)?),
+                person_id: PersonId::from_uuid(uuid_at(row, 1)?),
+                revoked_at: time_at(row, 2)?,
+                version: pos_at(row, 3)?,
+            })
+        },
+    )
+}
+
+pub fn revoke(conn: &dyn Session, it: &RevokedDevice) -> StoreResult<()> {
+    conn.run(
+        "UPDATE device SET revoked_at = ?, revoked_pos = ? WHERE id = ?",
+        params![it.revoked_at.0, i64::from(it.version), blob(it.id.uuid())],
+    )?;
     Ok(())
 }
 

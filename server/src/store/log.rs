@@ -1,10 +1,10 @@
 //! The log: rows that point at entities (design section 5).
 
-use circles_protocol::{Change, CircleId, Entity, MessageId, PersonId, Pos, Scope};
+use circles_protocol::{Change, CircleId, DeviceId, Entity, MessageId, PersonId, Pos, Scope};
 use uuid::Uuid;
 
 use super::{
-    StoreResult, circles, memberships, messages, people, reactions, read_markers,
+    StoreResult, circles, devices, memberships, messages, people, reactions, read_markers,
     session::{Row, Session, broken, params},
     value::{blob, pos_at},
 };
@@ -18,6 +18,7 @@ pub enum Key {
     Message(MessageId),
     Reaction(MessageId, PersonId, String),
     ReadMarker(CircleId, PersonId),
+    RevokedDevice(DeviceId),
 }
 
 /// One row of the log.
@@ -38,6 +39,7 @@ impl Key {
             Entity::Message(it) => Self::Message(it.id),
             Entity::Reaction(it) => Self::Reaction(it.message_id, it.person_id, it.emoji.clone()),
             Entity::ReadMarker(it) => Self::ReadMarker(it.circle_id, it.person_id),
+            Entity::RevokedDevice(it) => Self::RevokedDevice(it.id),
         }
     }
 
@@ -53,6 +55,7 @@ impl Key {
                 (4, [&pair(message.uuid(), person.uuid())[..], emoji.as_bytes()].concat())
             }
             Self::ReadMarker(circle, person) => (5, pair(circle.uuid(), person.uuid())),
+            Self::RevokedDevice(id) => (6, blob(id.uuid()).to_vec()),
         }
     }
 
@@ -69,6 +72,7 @@ impl Key {
                 String::from_utf8(bytes.get(32..)?.to_vec()).ok()?,
             ),
             5 => Self::ReadMarker(CircleId::from_uuid(id(0)?), PersonId::from_uuid(id(16)?)),
+            6 => Self::RevokedDevice(DeviceId::from_uuid(id(0)?)),
             _ => return None,
         })
     }
@@ -84,6 +88,7 @@ impl Key {
                 reactions::get(conn, *message, *person, emoji)?.map(Entity::Reaction)
             }
             Self::ReadMarker(circle, person) => read_markers::get(conn, *circle, *person)?.map(Entity::ReadMarker),
+            Self::RevokedDevice(id) => devices::revocation(conn, *id)?.map(Entity::RevokedDevice),
         };
         entity.ok_or_else(|| broken(5, "a change without its entity"))
     }
@@ -198,7 +203,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_key_reads_back_what_it_wrote(kind in 0_i64..6, a: u128, b: u128, emoji in ".{1,8}") {
+        fn a_key_reads_back_what_it_wrote(kind in 0_i64..7, a: u128, b: u128, emoji in ".{1,8}") {
             let (a, b) = (Uuid::from_u128(a), Uuid::from_u128(b));
             let key = match kind {
                 0 => Key::Person(PersonId::from_uuid(a)),
@@ -206,7 +211,8 @@ mod tests {
                 2 => Key::Membership(CircleId::from_uuid(a), PersonId::from_uuid(b)),
                 3 => Key::Message(MessageId::from_uuid(a)),
                 4 => Key::Reaction(MessageId::from_uuid(a), PersonId::from_uuid(b), emoji),
-                _ => Key::ReadMarker(CircleId::from_uuid(a), PersonId::from_uuid(b)),
+                5 => Key::ReadMarker(CircleId::from_uuid(a), PersonId::from_uuid(b)),
+                _ => Key::RevokedDevice(DeviceId::from_uuid(a)),
             };
             let (kind, bytes) = key.columns();
             prop_assert_eq!(Key::parse(kind, &bytes), Some(key));

@@ -5,6 +5,7 @@
 
 pub mod campus;
 pub mod circles;
+pub mod copy;
 pub mod devices;
 pub mod invites;
 pub mod log;
@@ -20,6 +21,7 @@ mod value;
 
 use std::{io, path::PathBuf};
 
+use circles_protocol::Epoch;
 use session::Session;
 use tokio::runtime::Handle;
 
@@ -72,6 +74,9 @@ pub enum OpenError {
         /// The newest that this program knows.
         known: i64,
     },
+    /// There is a campus in the database already, which is not overwritten.
+    #[error("there is a campus in {0} already; choose an empty place")]
+    NotEmpty(String),
     /// There is no campus in the database yet.
     #[error("there is no campus in {0} yet: start `circles-relay serve` first")]
     NoCampus(String),
@@ -199,6 +204,44 @@ pub fn beside<T>(
         }
         None => Ok(in_write(&sqlite::open_beside(&settings.data_dir)?, work)?),
     }
+}
+
+/// Copies the campus of a SQLite database into the place that the settings name, which must have none. With another epoch
+/// it goes on as another history; without, as the same.
+pub fn copy_into(
+    settings: &Settings,
+    runtime: &Handle,
+    source: &rusqlite::Connection,
+    epoch: Option<&Epoch>,
+) -> Result<u64, OpenError> {
+    let mut occupied = false;
+    let fill = |to: &dyn Session| {
+        if campus::get(to)?.is_some() {
+            occupied = true;
+            return Ok(0);
+        }
+        source.script("BEGIN")?;
+        let rows = copy::campus(source, to);
+        source.script("COMMIT")?;
+        if let Some(epoch) = epoch {
+            campus::set_epoch(to, epoch)?;
+        }
+        rows
+    };
+    let (store, link, rows) = Store::open(settings, runtime, fill)?;
+    link.finish();
+    store.close();
+    if occupied { Err(OpenError::NotEmpty(store.place())) } else { Ok(rows) }
+}
+
+/// Copies the campus of a Postgres database, as of one moment, into an empty SQLite database.
+pub fn copy_from_postgres(url: &str, runtime: &Handle, to: &rusqlite::Connection) -> Result<u64, OpenError> {
+    let (database, ()) = postgres::Database::open(url, runtime, |_| Ok(()))?;
+    let from = database.link_blocking()?;
+    from.script("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+    let rows = in_write(to, |to| copy::campus(&from, to));
+    from.script("COMMIT")?;
+    Ok(rows?)
 }
 
 /// One transaction that writes.

@@ -13,6 +13,7 @@ use crate::{
     audience::{Audience, subject},
     failure::Failure,
     limits::POLL_FRAMES_MAX,
+    metrics,
     store::{StoreResult, campus, circles, log, memberships, session::Session},
 };
 
@@ -51,6 +52,7 @@ pub fn opening(conn: &dyn Session, who: Who, epoch: &Epoch, cursor: Option<&Curs
 
 /// The next piece after a position: some changes, or a gap up to the head if there are too many.
 pub fn next(conn: &dyn Session, who: Who, epoch: &Epoch, after: Pos) -> Result<Piece, Failure> {
+    who.check(conn)?;
     let head = campus::head(conn)?;
     if head.get() - after.get().min(head.get()) > REPLAY_CHANGES_MAX {
         return gap(conn, who, epoch, after, head);
@@ -86,6 +88,7 @@ fn gap(conn: &dyn Session, who: Who, epoch: &Epoch, after: Pos, head: Pos) -> Re
             scopes.push(ScopeGap { scope, after, until, head_seq });
         }
     }
+    metrics::gap();
     let at_head = Cursor { epoch: epoch.clone(), pos: head };
     let mut frames = vec![frame::event(EventName::Gap, &at_head, &Gap { after, until: head, scopes })];
     // No stretch of theirs can be fetched, so the end of these memberships would stay unknown.

@@ -11,7 +11,7 @@ use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use circles_protocol::{
-    Cursor, Pos,
+    Code, Cursor, Pos,
     event::{Bye, ByeReason, EventName, Hello, Ping},
 };
 use futures::Stream;
@@ -25,6 +25,7 @@ use crate::{
     clock,
     failure::Failure,
     limits::{BYE_CLOSES_MAX, POLL_FRAMES_MAX},
+    metrics,
     relay::Relay,
     transport::{Listening, ring::Tail},
 };
@@ -42,6 +43,7 @@ pub async fn open(
     let listening = relay.transport().listen();
     let epoch = relay.campus_row().epoch.clone();
     let opening = relay.store().read(move |conn| backlog::opening(conn, who, &epoch, cursor.as_ref())).await?;
+    metrics::replay(opening.head.get() - opening.from.get());
     let first = first_bytes(&relay, who, &opening);
     let now = Instant::now();
     let live = Live {
@@ -55,7 +57,8 @@ pub async fn open(
         sent_at: now,
         bye_at: bye_at(relay.settings().stream_lifetime, now),
         ends_at: None,
-        ticket,
+        revoked: false,
+        _ticket: ticket,
         relay,
     };
     Ok(run(first, live))
@@ -78,14 +81,16 @@ struct Live {
     bye_at: Option<Instant>,
     /// When the stream ends; set with its `bye`.
     ends_at: Option<Instant>,
-    ticket: Ticket,
+    /// The device was signed out.
+    revoked: bool,
+    _ticket: Ticket,
 }
 
 fn run(first: Bytes, mut live: Live) -> impl Stream<Item = Result<Bytes, Infallible>> {
     async_stream::stream! {
         yield Ok(first);
         loop {
-            if live.ticket.revoked.is_cancelled() {
+            if live.revoked {
                 yield Ok(live.bye(ByeReason::Revoked, Duration::ZERO));
                 return;
             }
@@ -109,6 +114,7 @@ fn run(first: Bytes, mut live: Live) -> impl Stream<Item = Result<Bytes, Infalli
                         yield Ok(ping);
                     }
                 }
+                Err(failure) if failure.code == Code::Unauthorized => live.revoked = true,
                 Err(failure) => {
                     // The stream stays open while the database is away (design 3.8).
                     tracing::warn!(%failure, "a stream waits for the database");
@@ -132,12 +138,16 @@ impl Live {
         let frames = match tail {
             Tail::Entries(entries) => {
                 let Some(last) = entries.last() else { return Ok(None) };
+                metrics::ring(true);
                 self.pos = last.pos;
+                // The last thing that the device hears is why.
+                self.revoked |= entries.iter().any(|it| it.revoked == Some(self.who.device));
                 let audience = &mut self.audience;
                 let mine = entries.iter().filter(|it| audience.admits(it.pos, it.scope, it.subject));
                 mine.map(|it| it.frame.clone()).collect()
             }
             Tail::Fallen => {
+                metrics::ring(false);
                 let (who, after) = (self.who, self.pos);
                 let epoch = self.relay.campus_row().epoch.clone();
                 let Piece { frames, until, audience } =
@@ -157,7 +167,6 @@ impl Live {
         let relay = self.relay.clone();
         tokio::select! {
             _ = self.listening.woken.changed() => None,
-            () = self.ticket.revoked.cancelled() => None,
             () = relay.closed() => None,
             () = relay.stopping(), if self.ends_at.is_none() => None,
             () = sleep_until(due.unwrap_or(ping_at)), if due.is_some() => None,
@@ -181,7 +190,6 @@ impl Live {
     async fn pause(&self) {
         tokio::select! {
             () = sleep_until(Instant::now() + STORE_RETRY) => {}
-            () = self.ticket.revoked.cancelled() => {}
             () = self.relay.closed() => {}
         }
     }

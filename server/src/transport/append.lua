@@ -1,7 +1,7 @@
 -- Appends changes to the stream of a campus, fenced: only what follows the last entry, in the same epoch. Entries have the
 -- id <pos>-0. A plain XADD could not tell "already there" from "skipped for ever".
 --   KEYS[1]  the stream
---   ARGV     epoch, MAXLEN, and for each change: pos, scope, subject, frame
+--   ARGV     epoch, MAXLEN, and for each change: pos, scope, subject, revoked, frame
 -- Answers {OK | HAVE, top}, {GAP, top}: the changes after top are missing here, or {EPOCH, the stream's epoch}.
 local top = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 local head = 0
@@ -12,7 +12,7 @@ if #top > 0 then
   end
 end
 local answer = 'HAVE'
-for at = 3, #ARGV, 4 do
+for at = 3, #ARGV, 5 do
   local pos = tonumber(ARGV[at])
   if pos > head then
     if head > 0 and pos ~= head + 1 then
@@ -20,7 +20,8 @@ for at = 3, #ARGV, 4 do
     end
     -- An emptied stream still refuses ids below its last: then others have been there before.
     local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], ARGV[at] .. '-0',
-      'epoch', ARGV[1], 'scope', ARGV[at + 1], 'subject', ARGV[at + 2], 'frame', ARGV[at + 3])
+      'epoch', ARGV[1], 'scope', ARGV[at + 1], 'subject', ARGV[at + 2], 'revoked', ARGV[at + 3],
+      'frame', ARGV[at + 4])
     if type(added) == 'table' and added.err then
       if not string.find(added.err, 'equal or smaller', 1, true) then
         return added

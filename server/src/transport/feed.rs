@@ -1,17 +1,16 @@
 //! Fills the ring from the database: what neither this instance's writer nor Redis brought.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use circles_protocol::{Epoch, Pos};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Transport, ring::Entry};
 use crate::{
-    audience,
     failure::Failure,
     limits::{FEED_ROWS_MAX, HEAD_CHECK, HEAL_PATIENCE, RING_CHANGES_MAX},
+    metrics,
     store::{Store, campus, log},
-    stream::frame,
 };
 
 /// Keeps the ring at the head of the log while anyone listens.
@@ -35,10 +34,13 @@ pub async fn follow(transport: Transport, store: Arc<Store>, epoch: Epoch) {
 }
 
 async fn catch_up(transport: &Transport, store: &Arc<Store>, epoch: &Epoch) -> Result<(), Failure> {
+    let begun = Instant::now();
     loop {
         let after = transport.head();
         let wanted = store.read(|conn| Ok::<_, Failure>(campus::head(conn)?)).await?;
+        metrics::lag(wanted.get().saturating_sub(after.get()), begun.elapsed().as_secs_f64());
         if wanted <= after {
+            metrics::lag(0, 0.0);
             return Ok(());
         }
         if wanted.get() - after.get() > RING_CHANGES_MAX as u64 {
@@ -48,8 +50,7 @@ async fn catch_up(transport: &Transport, store: &Arc<Store>, epoch: &Epoch) -> R
         let entries = load(store, epoch, after, wanted).await?;
         let before = transport.head();
         transport.offer(&entries);
-        let healed = transport.head().get() - before.get();
-        transport.0.healed.fetch_add(usize::try_from(healed).unwrap_or(usize::MAX), Ordering::Relaxed);
+        metrics::healed(transport.head().get() - before.get());
     }
 }
 
@@ -61,13 +62,7 @@ pub async fn load(store: &Arc<Store>, epoch: &Epoch, after: Pos, until: Pos) -> 
         .read(move |conn| {
             let mut entries = Vec::new();
             for row in log::range(conn, after, until)? {
-                let change = row.load(conn)?;
-                entries.push(Arc::new(Entry {
-                    pos: change.pos,
-                    scope: change.scope,
-                    subject: audience::subject(&change.entity),
-                    frame: frame::change(&epoch, &change),
-                }));
+                entries.push(Arc::new(Entry::of(&epoch, &row.load(conn)?)));
             }
             Ok(entries)
         })

@@ -8,10 +8,7 @@ mod feed;
 mod redis;
 pub mod ring;
 
-use std::sync::{
-    Arc, PoisonError, RwLock,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use circles_protocol::{CampusId, Epoch, Pos};
 use tokio::sync::watch;
@@ -39,7 +36,6 @@ struct Inner {
     told: watch::Sender<Pos>,
     /// How many streams listen: nothing is fetched for nobody.
     listeners: watch::Sender<usize>,
-    healed: AtomicUsize,
     redis: Option<Redis>,
 }
 
@@ -65,7 +61,6 @@ impl Transport {
             head: watch::Sender::new(head),
             told: watch::Sender::new(head),
             listeners: watch::Sender::new(0),
-            healed: AtomicUsize::new(0),
             redis: redis.transpose()?,
         })))
     }
@@ -158,15 +153,5 @@ impl Transport {
     /// What follows a cursor.
     pub fn after(&self, cursor: Pos, limit: usize) -> Tail {
         self.0.ring.read().unwrap_or_else(PoisonError::into_inner).after(cursor, limit)
-    }
-
-    /// How many changes the database had to fill in, because no other way brought them.
-    pub fn healed(&self) -> usize {
-        self.0.healed.load(Ordering::Relaxed)
-    }
-
-    /// Whether Redis answers; none without Redis.
-    pub fn redis_is_up(&self) -> Option<bool> {
-        self.0.redis.as_ref().map(Redis::is_up)
     }
 }

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     failure::Failure,
     limits::{REDIS_APPEND_MAX, REDIS_BLOCK_MS, REDIS_QUEUE_MAX, REDIS_READ_MAX, REDIS_RETRY, REDIS_TIMEOUT},
+    metrics,
     store::{OpenError, Store, campus},
 };
 
@@ -75,11 +76,6 @@ impl Redis {
             queued: Mutex::new(Some(queued)),
             up: AtomicBool::new(false),
         })))
-    }
-
-    /// Whether the last attempt succeeded.
-    pub fn is_up(&self) -> bool {
-        self.0.up.load(Ordering::Relaxed)
     }
 
     /// Puts changes on their way. If Redis is slow or away they are dropped: the database has them.
@@ -140,7 +136,10 @@ impl Redis {
                 Appended::Gap(top) => {
                     let missing = feed::load(store, &self.0.epoch, top, first.pos).await;
                     match missing {
-                        Ok(missing) => drop(self.append_once(conn, &missing).await?),
+                        Ok(missing) => {
+                            // Whatever it came to, the next round finds out.
+                            let _: Appended = self.append_once(conn, &missing).await?;
+                        }
                         Err(failure) => {
                             tracing::warn!(%failure, "what Redis lacks cannot be read; the database will tell by itself");
                             return Ok(());
@@ -169,6 +168,7 @@ impl Redis {
             call.arg(entry.pos.get())
                 .arg(entry.scope.to_string())
                 .arg(subject_text(entry.subject))
+                .arg(entry.revoked.map_or_else(String::new, |it| it.to_string()))
                 .arg(&entry.frame[..]);
         }
         let (answer, top): (String, String) = call.invoke_async(conn).await?;
@@ -232,12 +232,14 @@ impl Redis {
     }
 
     fn up(&self) {
+        metrics::redis(true);
         if !self.0.up.swap(true, Ordering::Relaxed) {
             tracing::info!("Redis is there");
         }
     }
 
     fn down(&self, what: &str, error: &RedisError) {
+        metrics::redis(false);
         if self.0.up.swap(false, Ordering::Relaxed) {
             tracing::warn!(%error, "Redis cannot be {what}: messages come from the database, up to 2 s later");
         }
@@ -296,7 +298,8 @@ fn parse(id: &StreamId) -> Option<(String, Entry)> {
     let entry = Entry {
         pos,
         scope: text("scope")?.parse::<Scope>().ok()?,
-        subject: subject_of(&text("subject")?)?,
+        subject: unless_empty(&text("subject")?, subject_of)?,
+        revoked: unless_empty(&text("revoked")?, |it| it.parse().ok())?,
         frame: id.get::<Vec<u8>>("frame")?.into(),
     };
     Some((text("epoch")?, entry))
@@ -307,10 +310,13 @@ fn subject_text(subject: Option<Subject>) -> String {
     subject.map_or_else(String::new, |it| format!("{} {} {}", it.person, it.circle, u8::from(it.joined)))
 }
 
-fn subject_of(text: &str) -> Option<Option<Subject>> {
-    if text.is_empty() {
-        return Some(None);
-    }
+/// Nothing for an empty text; an error (none) for one that is not understood.
+#[expect(clippy::option_option, reason = "not there, not understood, or a value")]
+fn unless_empty<T>(text: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
+    if text.is_empty() { Some(None) } else { parse(text).map(Some) }
+}
+
+fn subject_of(text: &str) -> Option<Subject> {
     let mut parts = text.split(' ');
     let person = parts.next()?.parse::<PersonId>().ok()?;
     let circle = parts.next()?.parse::<CircleId>().ok()?;
@@ -319,7 +325,7 @@ fn subject_of(text: &str) -> Option<Option<Subject>> {
         "0" => false,
         _ => return None,
     };
-    Some(Some(Subject { person, circle, joined }))
+    Some(Subject { person, circle, joined })
 }
 
 #[cfg(test)]
@@ -330,10 +336,10 @@ mod tests {
     fn a_subject_reads_back_what_it_wrote() {
         for joined in [true, false] {
             let subject = Some(Subject { person: PersonId::new(), circle: CircleId::new(), joined });
-            assert_eq!(subject_of(&subject_text(subject)), Some(subject));
+            assert_eq!(unless_empty(&subject_text(subject), subject_of), Some(subject));
         }
-        assert_eq!(subject_of(""), Some(None));
-        assert_eq!(subject_of("nonsense"), None);
+        assert_eq!(unless_empty(&subject_text(None), subject_of), Some(None));
+        assert_eq!(unless_empty("nonsense", subject_of), None);
     }
 
     #[test]

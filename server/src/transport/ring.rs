@@ -3,7 +3,9 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use circles_protocol::{CircleId, PersonId, Pos, Scope};
+use circles_protocol::{Change, CircleId, DeviceId, Entity, Epoch, PersonId, Pos, Scope};
+
+use crate::{audience, stream::frame};
 
 /// A change as streams need it: who may see it, and its bytes.
 #[derive(Debug)]
@@ -12,8 +14,26 @@ pub struct Entry {
     pub scope: Scope,
     /// For a membership change.
     pub subject: Option<Subject>,
+    /// The device that the change signs out.
+    pub revoked: Option<DeviceId>,
     /// The whole frame, shared by all streams.
     pub frame: Bytes,
+}
+
+impl Entry {
+    /// A change as streams need it.
+    pub fn of(epoch: &Epoch, change: &Change) -> Self {
+        Self {
+            pos: change.pos,
+            scope: change.scope,
+            subject: audience::subject(&change.entity),
+            revoked: match &change.entity {
+                Entity::RevokedDevice(it) => Some(it.id),
+                _ => None,
+            },
+            frame: frame::change(epoch, change),
+        }
+    }
 }
 
 /// Whom a membership change is about, and whether they are in from now on.
@@ -107,7 +127,7 @@ mod tests {
             let mut ring = Ring::new(pos(start), entries_max, bytes_max);
             for (at, size) in (start + 1..).zip(&sizes) {
                 let frame = Bytes::from(vec![b'x'; *size]);
-                ring.push(Arc::new(Entry { pos: pos(at), scope: Scope::Campus, subject: None, frame }));
+                ring.push(Arc::new(Entry { pos: pos(at), scope: Scope::Campus, subject: None, revoked: None, frame }));
             }
             let head = start + sizes.len() as u64;
             prop_assert_eq!(ring.head(), pos(head));

@@ -1,15 +1,16 @@
 //! Revoking devices.
 
-use circles_protocol::{DeviceId, Person};
+use circles_protocol::{DeviceId, Person, Pos, RevokedDevice};
 
 use super::Tx;
 use crate::{failure::Failure, store::devices};
 
 /// Revokes a device of the person. Revoking twice is revoking once.
 pub fn revoke(tx: &mut Tx<'_>, person: &Person, id: DeviceId) -> Result<(), Failure> {
-    let device = devices::get(tx.conn(), id)?.filter(|it| it.person_id == person.id);
-    if device.is_none() {
-        return Err(Failure::not_found());
+    let device = devices::get(tx.conn(), id)?.filter(|it| it.person_id == person.id).ok_or_else(Failure::not_found)?;
+    if device.revoked_at.is_some() {
+        return Ok(());
     }
-    Ok(devices::revoke(tx.conn(), id, tx.now())?)
+    let (revoked_at, version) = (tx.now(), Pos::ZERO);
+    tx.put_revocation(RevokedDevice { id, person_id: person.id, revoked_at, version })
 }

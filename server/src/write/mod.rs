@@ -18,6 +18,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Mutex, PoisonError},
     thread::JoinHandle,
+    time::Instant,
 };
 
 use circles_protocol::{Change, Code, Epoch, Person};
@@ -25,11 +26,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     access::Who,
-    audience,
     failure::Failure,
     limits::{BATCH_COMMANDS_MAX, QUEUE_COMMANDS_MAX},
+    metrics,
     store::{WriterLink, session::Session},
-    stream::frame,
     transport::{Transport, ring::Entry},
 };
 
@@ -133,16 +133,12 @@ fn work(link: WriterLink, epoch: &Epoch, transport: &Transport, mut commands: mp
 
 /// Applies a batch in one transaction, makes it durable, publishes, and then answers.
 fn apply(conn: &dyn Session, epoch: &Epoch, transport: &Transport, batch: Vec<Command>) {
-    let mut answers = Vec::with_capacity(batch.len());
+    let (commands, begun) = (batch.len(), Instant::now());
+    let mut answers = Vec::with_capacity(commands);
     let done = transact(conn, batch, &mut answers);
     if let Ok(changes) = &done {
-        let entries = changes.iter().map(|change| Entry {
-            pos: change.pos,
-            scope: change.scope,
-            subject: audience::subject(&change.entity),
-            frame: frame::change(epoch, change),
-        });
-        transport.publish(entries.collect());
+        metrics::committed(commands, changes.len(), begun.elapsed().as_secs_f64());
+        transport.publish(changes.iter().map(|change| Entry::of(epoch, change)).collect());
     }
     let durable = done.map(|_| ());
     for answer in answers {

@@ -1,7 +1,8 @@
 //! The transaction of one batch: it numbers the changes and writes their log rows.
 
 use circles_protocol::{
-    Change, Circle, CircleKind, Entity, Membership, Message, Person, Pos, Reaction, ReadMarker, Scope, UnixMs,
+    Change, Circle, CircleKind, Entity, Membership, Message, Person, Pos, Reaction, ReadMarker, RevokedDevice, Scope,
+    UnixMs,
 };
 
 use super::{Answer, Command};
@@ -9,7 +10,8 @@ use crate::{
     clock,
     failure::Failure,
     store::{
-        StoreResult, campus, circles, log, memberships, messages, people, reactions, read_markers, session::Session,
+        StoreResult, campus, circles, devices, log, memberships, messages, people, reactions, read_markers,
+        session::Session,
     },
 };
 
@@ -140,6 +142,13 @@ impl<'c> Tx<'c> {
         read_markers::put(self.conn, &it)?;
         self.append(Scope::Person(it.person_id), Entity::ReadMarker(it.clone()))?;
         Ok(it)
+    }
+
+    /// Writes that a device was revoked; sets the change's version.
+    pub fn put_revocation(&mut self, mut it: RevokedDevice) -> Result<(), Failure> {
+        it.version = self.next();
+        devices::revoke(self.conn, &it)?;
+        self.append(Scope::Person(it.person_id), Entity::RevokedDevice(it))
     }
 
     fn append(&mut self, scope: Scope, entity: Entity) -> Result<(), Failure> {

@@ -61,6 +61,16 @@ impl TestRelay {
         Self::on(dir, Settings { database, ..settings }).await
     }
 
+    /// On files, also among the stories of Postgres.
+    pub async fn on_files(settings: Settings) -> Self {
+        Self::on(TempDir::new().unwrap(), Settings { database: None, ..settings }).await
+    }
+
+    /// On what is there.
+    pub async fn at(dir: TempDir, settings: Settings) -> Self {
+        Self::on(dir, settings).await
+    }
+
     /// Another instance on the same database.
     pub async fn beside(&self) -> Self {
         self.beside_with(self.settings.clone()).await

@@ -175,7 +175,7 @@ async fn what_several_instances_write_at_once_is_one_dense_log_in_one_order_ever
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removal_and_an_invite_hold_on_all_instances_at_once() {
+async fn a_removal_a_revocation_and_an_invite_hold_on_all_instances_at_once() {
     let first = TestRelay::start().await;
     let second = first.beside().await;
     let (ada, bob) = (first.owner("Ada").await, first.person("Bob").await);
@@ -191,6 +191,15 @@ async fn a_removal_and_an_invite_hold_on_all_instances_at_once() {
     ada.ok::<()>(Method::DELETE, &format!("/v1/circles/{secret}/members/{}", bob.id()), ()).await;
     let path = format!("/v1/circles/{secret}/messages");
     assert_eq!(there.refused(Method::POST, &path, message("still in?")).await, Code::NotMember);
+    // A device that is signed out at one instance loses its streams at the other.
+    let mut events = live(&there).await;
+    ada.post(ada.general().await, "still here").await;
+    events.until_text("still here").await;
+    bob.ok::<()>(Method::DELETE, &format!("/v1/devices/{}", bob.joined.device_id), ()).await;
+    let bye = events.until(|it| it.name == "bye").await.pop().unwrap();
+    assert_eq!(bye.data["reason"], "revoked");
+    assert!(events.next().await.is_none());
+    assert_eq!(there.refused(Method::GET, "/v1/me", ()).await, Code::Unauthorized);
     // An invite for one is used at one instance, and used up at the other.
     let code = first.relay.create_invite(circles_relay::NewInvite::OWNER).await.unwrap();
     second.join(&code, "Carol").await;
@@ -222,4 +231,54 @@ async fn a_dead_database_refuses_posts_and_keeps_streams_open() {
     events.until_text("it is back").await;
     drop(events);
     relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_campus_moves_into_postgres_as_the_same_history_and_out_of_a_backup_as_another() {
+    let files = TestRelay::on_files(quick()).await;
+    let (ada, bob) = (files.owner("Ada").await, files.person("Bob").await);
+    let general = ada.general().await;
+    let mut receipts = Vec::new();
+    for n in 0..20 {
+        receipts.push(ada.post(general, &format!("message {n}")).await);
+    }
+    let reaction = json!({ "emoji": "👍", "on": true });
+    let path = format!("/v1/messages/{}/reactions", receipts[3].id);
+    bob.ok::<serde_json::Value>(Method::PUT, &path, reaction).await;
+    bob.ok::<()>(Method::DELETE, &format!("/v1/devices/{}", bob.joined.device_id), ()).await;
+    let pages = async |person: &Person| {
+        let messages: serde_json::Value = person.get(&format!("/v1/circles/{general}/messages?limit=200")).await;
+        (messages["messages"].clone(), messages["reactions"].clone())
+    };
+    let (before, at_before) = (pages(&ada).await, ada.get::<Me>("/v1/me").await.cursor);
+    let (dir, settings) = files.stop().await;
+
+    let database = Some(Postgres::shared().unwrap().database().unwrap());
+    let to = Settings { database, ..quick() };
+    circles_relay::migrate(&settings.data_dir, &to).await.unwrap();
+    assert!(circles_relay::migrate(&settings.data_dir, &to).await.is_err(), "it is not overwritten");
+    drop(dir);
+    let moved = TestRelay::at(tempfile::TempDir::new().unwrap(), to).await;
+    let there = at(&moved, &ada);
+    assert_eq!(pages(&there).await, before);
+    assert_eq!(there.get::<Me>("/v1/me").await.cursor, at_before);
+    let mut events = there.stream(Some(&at_before)).await;
+    there.post(general, "in Postgres").await;
+    events.until_text("in Postgres").await;
+    drop(events);
+
+    let copy = tempfile::TempDir::new().unwrap();
+    let file = copy.path().join("backup.db");
+    circles_relay::backup(moved.settings(), &file).await.unwrap();
+    let after = pages(&there).await;
+    moved.stop().await;
+    let home = tempfile::TempDir::new().unwrap();
+    let back = Settings { data_dir: home.path().to_owned(), ..quick() };
+    circles_relay::restore(&back, &file).await.unwrap();
+    let restored = TestRelay::at(home, Settings { database: None, ..quick() }).await;
+    let here = at(&restored, &ada);
+    assert_eq!(pages(&here).await, after);
+    assert_ne!(here.get::<Me>("/v1/me").await.cursor.epoch, at_before.epoch);
+    assert_eq!(at(&restored, &bob).refused(Method::GET, "/v1/me", ()).await, Code::Unauthorized);
+    restored.stop().await;
 }

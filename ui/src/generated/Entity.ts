@@ -5,8 +5,9 @@ import type { Message } from "./Message";
 import type { Person } from "./Person";
 import type { Reaction } from "./Reaction";
 import type { ReadMarker } from "./ReadMarker";
+import type { RevokedDevice } from "./RevokedDevice";
 
 /**
  * An entity in a state.
  */
-export type Entity = { "kind": "person" } & Person | { "kind": "circle" } & Circle | { "kind": "membership" } & Membership | { "kind": "message" } & Message | { "kind": "reaction" } & Reaction | { "kind": "read_marker" } & ReadMarker;
+export type Entity = { "kind": "person" } & Person | { "kind": "circle" } & Circle | { "kind": "membership" } & Membership | { "kind": "message" } & Message | { "kind": "reaction" } & Reaction | { "kind": "read_marker" } & ReadMarker | { "kind": "revoked_device" } & RevokedDevice;

@@ -156,7 +156,8 @@ impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(code) = error.code() else {
             // No answer of the server: the connection broke, or what came did not fit the type asked for.
-            return if error.is_closed() || std::error::Error::source(&error).is_some_and(|it| it.is::<std::io::Error>())
+            return if error.is_closed()
+                || std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
             {
                 Self::Unavailable(cause(&error))
             } else {

@@ -9,6 +9,8 @@ use std::{
 use circles_protocol::Epoch;
 use rusqlite::Connection;
 
+use crate::store::OpenError;
+
 /// Why there is no backup. The target is as it was before.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
@@ -26,18 +28,21 @@ pub enum BackupError {
     /// The database does not answer, or the disk is full.
     #[error("cannot copy the database: {0}")]
     Database(#[from] rusqlite::Error),
+    /// The database to copy does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
 }
 
-/// Copies the database as of now to `target`, whole or not at all. The copy gets a new epoch, because whoever starts a
-/// relay from it begins another history (design section 2): cursors from after the backup must not fit it.
-pub fn backup(conn: &Connection, target: &Path) -> Result<(), BackupError> {
+/// Writes a copy of a campus to `target`, whole or not at all. `write` makes it; then it gets a new epoch, because whoever
+/// starts a relay from it begins another history (design section 2): cursors from after the backup must not fit it.
+pub fn backup(write: impl FnOnce(&Path) -> Result<(), BackupError>, target: &Path) -> Result<(), BackupError> {
     let failed = |source| BackupError::Target { path: target.to_owned(), source };
     let name = target.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
     let dir = target.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut part = name.to_owned();
     part.push(format!(".{}.part", std::process::id()));
     let part = dir.join(part);
-    let done = copy(conn, &part).and_then(|()| {
+    let done = write(&part).and_then(|()| check(&part)).and_then(|()| {
         File::open(&part).and_then(|it| it.sync_all()).map_err(failed)?;
         fs::rename(&part, target).map_err(failed)?;
         File::open(dir).and_then(|it| it.sync_all()).map_err(failed)
@@ -48,8 +53,13 @@ pub fn backup(conn: &Connection, target: &Path) -> Result<(), BackupError> {
     done
 }
 
-fn copy(conn: &Connection, part: &Path) -> Result<(), BackupError> {
+/// Copies a database of SQLite as of now.
+pub fn vacuum(conn: &Connection, part: &Path) -> Result<(), BackupError> {
     conn.execute("VACUUM INTO ?", [part.to_string_lossy()])?;
+    Ok(())
+}
+
+fn check(part: &Path) -> Result<(), BackupError> {
     let copy = Connection::open(part)?;
     copy.execute("UPDATE campus SET epoch = ?", [Epoch::random(rand::random()).as_str()])?;
     let verdict: String = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;

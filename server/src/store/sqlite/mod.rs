@@ -83,6 +83,20 @@ pub fn open_beside(dir: &Path) -> Result<Connection, OpenError> {
     connect(&path)
 }
 
+/// Opens a campus that no relay has open, for as long as the lock is held: to move it elsewhere.
+pub fn open_alone(dir: &Path) -> Result<(Connection, File), OpenError> {
+    if !dir.join(DATABASE_FILE).exists() {
+        return Err(OpenError::NoCampus(dir.display().to_string()));
+    }
+    let lock = lock(dir)?;
+    Ok((connect(&dir.join(DATABASE_FILE))?, lock))
+}
+
+/// Opens the copy of a campus in a file of its own, and brings it to the present version.
+pub fn open_copy(path: &Path) -> Result<Connection, OpenError> {
+    connect(path)
+}
+
 /// Makes the directory if need be, for its owner alone: what people write in private is in it.
 fn make_private(dir: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
