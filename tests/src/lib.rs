@@ -1,5 +1,6 @@
 //! What whole-system tests share: real relay processes, real clients, and waiting for conditions.
 
+pub mod balancer;
 pub mod driver;
 pub mod meddler;
 pub mod relay;

@@ -44,6 +44,11 @@ impl RelayProcess {
         Ok(relay)
     }
 
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.setup.port
+    }
+
     /// Where it listens.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.setup.port)
@@ -71,6 +76,13 @@ impl RelayProcess {
     /// Stops the process without ending it: its connections stay open and nothing answers, as on a network that is gone.
     pub fn freeze(&self) -> Result<()> {
         self.signal("STOP")
+    }
+
+    /// Kill −9, and the same data and port again after `down`.
+    pub async fn crash(&mut self, down: std::time::Duration) -> Result<()> {
+        self.kill()?;
+        tokio::time::sleep(down).await;
+        self.restart().await
     }
 
     /// Lets it go on.

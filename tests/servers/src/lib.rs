@@ -48,6 +48,11 @@ impl Postgres {
         Ok(format!("postgres://circles@127.0.0.1:{}/{name}?sslmode=disable", self.held.port))
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.held.port
+    }
+
     /// Kill −9 of the server and all its processes.
     pub fn kill(&self) -> Result<()> {
         self.held.done("kill")
