@@ -56,10 +56,12 @@ impl RelayProcess {
 
     /// A new invite link, made beside the running relay.
     pub fn invite(&self, role: &str) -> Result<String> {
-        let output = (self.setup.run)()?
-            .args(["invite", "--role", role, "--uses", "100", "--data-dir"])
-            .arg(&self.setup.dir)
-            .output()?;
+        let mut command = (self.setup.run)()?;
+        command.args(["invite", "--role", role, "--uses", "1000", "--data-dir"]).arg(&self.setup.dir);
+        if let Some(at) = self.setup.flags.iter().position(|it| it == "--database") {
+            command.args(["--public-url", &self.url()]).args(&self.setup.flags[at..at + 2]);
+        }
+        let output = command.output()?;
         let text = String::from_utf8(output.stdout)?;
         let link = text.split_whitespace().find(|it| it.contains("/join#"));
         link.map(str::to_owned)

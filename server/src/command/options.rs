@@ -63,8 +63,12 @@ impl Place {
     }
 }
 
-/// Keeps the address of the running relay in its data directory, so that `invite` makes links to it.
+/// Keeps the address of the running relay in its data directory, so that `invite` makes links to it. Instances on a shared
+/// database keep nothing on disk, and have one address in front of all of them.
 pub fn note_public_url(settings: &Settings) -> std::io::Result<()> {
+    if settings.database.is_some() {
+        return Ok(());
+    }
     std::fs::write(settings.data_dir.join(PUBLIC_URL_FILE), settings.public_url().as_str())
 }
 

@@ -143,7 +143,7 @@ impl Task {
         match &change.entity {
             Entity::Message(it) => {
                 if live {
-                    self.delivered(it.id);
+                    self.delivered(it.id, it.edited_at.is_none() && it.deleted_at.is_none());
                     let out = self.state(|state| state.joined.get(&it.circle_id).is_some_and(|it| !it.1));
                     if out {
                         self.campus
@@ -179,9 +179,13 @@ impl Task {
         Ok(())
     }
 
-    fn delivered(&self, id: MessageId) {
+    /// Counts a delivery, and for a new message how long it took since it was acknowledged.
+    fn delivered(&self, id: MessageId, new: bool) {
         let mut ledger = self.campus.ledger();
         ledger.deliveries += 1;
+        if !new {
+            return;
+        }
         let took = ledger.acknowledged.get(&id).map(Instant::elapsed).unwrap_or_default();
         ledger.longest = ledger.longest.max(took);
     }
