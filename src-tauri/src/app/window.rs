@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use tauri::{
-    AppHandle, Manager, Runtime, Theme, WebviewUrl, WebviewWindowBuilder,
+    AppHandle, Manager, Runtime, Theme, WebviewUrl, WebviewWindow, WebviewWindowBuilder, WindowEvent,
     webview::{Color, NewWindowResponse},
 };
 
-use super::links;
+use super::{links, tray};
+use crate::shell::Shell;
 
 const LABEL: &str = "main";
 
@@ -49,7 +50,29 @@ pub fn open<R: Runtime>(app: &AppHandle<R>, data_dir: &Path) -> tauri::Result<()
     let window = window.build()?;
     let paper = if window.theme()? == Theme::Dark { PAPER_DARK } else { PAPER_LIGHT };
     window.set_background_color(Some(paper))?;
+    stay_when_closed(&window, data_dir);
     window.show()
+}
+
+/// Closing the window leaves the app where its icon is to be seen, so that messages go on arriving and are notified of.
+/// Where there is no such place, or nothing is open, it quits: nobody could reach it any more.
+fn stay_when_closed<R: Runtime>(window: &WebviewWindow<R>, data_dir: &Path) {
+    let app = window.app_handle().clone();
+    let data_dir = data_dir.to_owned();
+    window.on_window_event(move |event| {
+        let WindowEvent::CloseRequested { api, .. } = event else { return };
+        if app.state::<Shell>().failure().is_some() || !tray::is_shown(&app) {
+            return;
+        }
+        let Some(window) = app.get_webview_window(LABEL) else { return };
+        match window.hide() {
+            Ok(()) => {
+                api.prevent_close();
+                tray::say_once(&app, &data_dir);
+            }
+            Err(error) => tracing::warn!(%error, "the window does not hide, so it closes"),
+        }
+    });
 }
 
 /// Brings the window to the front.
