@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result};
 use x11rb::{
+    CURRENT_TIME,
     connection::Connection,
-    protocol::xproto::{Atom, AtomEnum, ClientMessageEvent, ConnectionExt, EventMask, MapState, Window},
+    protocol::xproto::{Atom, AtomEnum, ClientMessageEvent, ConnectionExt, EventMask, InputFocus, MapState, Window},
     rust_connection::RustConnection,
 };
 
@@ -33,6 +34,13 @@ impl Screen {
         let (protocols, delete) = (self.atom("WM_PROTOCOLS")?, self.atom("WM_DELETE_WINDOW")?);
         let ask = ClientMessageEvent::new(32, window, protocols, [delete, 0, 0, 0, 0]);
         self.x.send_event(false, window, EventMask::NO_EVENT, ask)?.check()?;
+        Ok(())
+    }
+
+    /// Gives the keyboard to the window of a process. Nobody else does on this display.
+    pub fn focus(&self, pid: u32) -> Result<()> {
+        let window = self.window(pid)?.context("the process has no window")?;
+        self.x.set_input_focus(InputFocus::POINTER_ROOT, window, CURRENT_TIME)?.check()?;
         Ok(())
     }
 

@@ -100,6 +100,11 @@ async fn closed_into_the_tray_it_notifies_once_of_a_message_comes_back_and_quits
     let pid = app::pid(&data)?.context("the app runs")?;
     wait_for("the icon in the tray", async || Ok(desktop.has_icon().then_some(()))).await?;
 
+    screen.focus(pid)?;
+    wait_for("the window to have the focus", async || {
+        Ok(page.execute("return document.hasFocus()", Vec::new()).await?.as_bool().filter(|it| *it))
+    })
+    .await?;
     // Neither one's own message nor one that comes while the window has the focus is worth a notification.
     driver::send(&page, "my own").await?;
     driver::shows(&page, "my own").await?;
