@@ -48,10 +48,31 @@ pub fn open<R: Runtime>(app: &AppHandle<R>, data_dir: &Path) -> tauri::Result<()
         });
     let window = if forgetful { window.incognito(true) } else { window.data_directory(kept) };
     let window = window.build()?;
-    let paper = if window.theme()? == Theme::Dark { PAPER_DARK } else { PAPER_LIGHT };
+    let dark = window.theme()? == Theme::Dark || prefers_dark();
+    let paper = if dark { PAPER_DARK } else { PAPER_LIGHT };
     window.set_background_color(Some(paper))?;
     stay_when_closed(&window, data_dir);
     window.show()
+}
+
+/// Whether the page will find a dark system where Tauri finds none: it asks the desktop portal alone, WebKit asks GTK.
+#[cfg(target_os = "linux")]
+fn prefers_dark() -> bool {
+    use gtk::prelude::GtkSettingsExt;
+
+    // GTK itself lets the variable win (GTK 3 manual, "Running GTK+ Applications").
+    if let Ok(theme) = std::env::var("GTK_THEME") {
+        return theme.ends_with(":dark") || theme.to_lowercase().ends_with("-dark");
+    }
+    gtk::Settings::default().is_some_and(|it| {
+        it.is_gtk_application_prefer_dark_theme()
+            || it.gtk_theme_name().is_some_and(|name| name.to_lowercase().ends_with("-dark"))
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn prefers_dark() -> bool {
+    false
 }
 
 /// Closing the window leaves the app where its icon is to be seen, so that messages go on arriving and are notified of.
