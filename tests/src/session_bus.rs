@@ -3,6 +3,13 @@
 //! `scripts/with-display` gives each run a bus of its own, so there is one of each for all tests of a program: tests that
 //! use them share a lock.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::unused_self,
+    clippy::used_underscore_binding,
+    reason = "the interface macro makes these of what the specifications prescribe"
+)]
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -72,10 +79,10 @@ impl Desktop {
         let whole = (0_i32, -1_i32, Vec::<String>::new());
         let answer = self.bus.call_method(Some(owner.as_str()), &menu, dbusmenu, "GetLayout", &whole).await?;
         let body = answer.body();
-        let (_, (_, _, children)): (u32, (i32, HashMap<String, OwnedValue>, Vec<OwnedValue>)) = body.deserialize()?;
+        let (_, (_, _, children)): (u32, MenuItem) = body.deserialize()?;
         let mut labels = Vec::new();
         for child in children {
-            let (id, of_item, _): (i32, HashMap<String, OwnedValue>, Vec<OwnedValue>) = child.try_into()?;
+            let (id, of_item, _): MenuItem = child.try_into()?;
             let found: String = of_item.get("label").context("an item has a label")?.try_clone()?.try_into()?;
             if found == label {
                 let clicked = (id, "clicked", Value::from(0_i32), 0_u32);
@@ -87,6 +94,9 @@ impl Desktop {
         anyhow::bail!("no {label:?} among {labels:?}")
     }
 }
+
+/// An item of a menu: its id, its properties, and what is in it (com.canonical.dbusmenu).
+type MenuItem = (i32, HashMap<String, OwnedValue>, Vec<OwnedValue>);
 
 struct Notifications(Arc<Mutex<Vec<Shown>>>);
 
@@ -124,7 +134,7 @@ impl Notifications {
 /// Who owns an icon, and at which path.
 struct Watcher(Arc<Mutex<Vec<(String, String)>>>);
 
-/// StatusNotifierItem specification, "StatusNotifierWatcher". The host is this one too.
+/// The status notifier specification, "The Watcher". The host is this one too.
 #[interface(name = "org.kde.StatusNotifierWatcher")]
 impl Watcher {
     fn register_status_notifier_item(&self, service: String, #[zbus(header)] header: Header<'_>) {
