@@ -70,7 +70,7 @@ fn has_host() -> bool {
     true
 }
 
-/// Asks for the property by which desktops say it (StatusNotifierItem specification, "StatusNotifierWatcher").
+/// Asks for the property by which desktops say it (the status notifier specification, "The Watcher").
 #[cfg(target_os = "linux")]
 fn host_on_bus() -> zbus::Result<bool> {
     const WATCHER: &str = "org.kde.StatusNotifierWatcher";

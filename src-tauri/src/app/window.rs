@@ -55,7 +55,7 @@ pub fn open<R: Runtime>(app: &AppHandle<R>, data_dir: &Path) -> tauri::Result<()
     window.show()
 }
 
-/// Whether the page will find a dark system where Tauri finds none: it asks the desktop portal alone, WebKit asks GTK.
+/// Whether the page will find a dark system where Tauri finds none: it asks the desktop portal alone, the page asks GTK.
 #[cfg(target_os = "linux")]
 fn prefers_dark() -> bool {
     use gtk::prelude::GtkSettingsExt;

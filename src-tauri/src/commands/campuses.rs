@@ -14,6 +14,7 @@ pub async fn campuses(shell: State<'_, Shell>) -> Answer<Vec<CampusView>> {
 }
 
 #[tauri::command]
+#[expect(clippy::needless_pass_by_value, reason = "Tauri hands its state over by value")]
 pub fn invited(invited: State<'_, Invited>) -> Option<String> {
     invited.take()
 }

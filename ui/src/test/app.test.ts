@@ -72,6 +72,14 @@ describe('the interface', () => {
     expect(view.dialog).toBe('invite');
   });
 
+  it('shows types in angle brackets as they were written', () => {
+    expect(renderMarkdown('use Rc<Vec<gtk::Label>> or <b:c>')).toBe(
+      '<p>use Rc&lt;Vec&lt;gtk::Label&gt;&gt; or &lt;b:c&gt;</p>\n',
+    );
+    expect(renderMarkdown('[here](smb://server/share)')).not.toContain('<a');
+    expect(renderMarkdown('see <https://ok.example/a>')).toContain('<a href="https://ok.example/a"');
+  });
+
   it('renders no raw HTML, no images and no script links', () => {
     const html = renderMarkdown(
       '<img src=x onerror=alert(1)> ![a](http://x/y.png) [b](javascript:alert(1)) https://ok.example',
