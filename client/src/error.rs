@@ -1,5 +1,7 @@
 //! What can go wrong with an intent, in plain words.
 
+use std::{error::Error, io, path::PathBuf};
+
 use circles_protocol::{Code, Problem, invite::InviteLinkError};
 
 use crate::view::Failure;
@@ -57,8 +59,23 @@ pub enum ClientError {
     #[error("the key of this device cannot be kept: {0}")]
     Token(String),
     /// The data directory cannot be used.
-    #[error("cannot use the data directory: {0}")]
-    Directory(#[from] std::io::Error),
+    #[error("Circles keeps its data in {}, and cannot write there: {}", path.display(), reason(.source))]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Why a directory cannot be used, as one would say it.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "there is a file in its place".to_owned(),
+        io::ErrorKind::PermissionDenied => "it belongs to somebody else".to_owned(),
+        io::ErrorKind::ReadOnlyFilesystem => "the disk can only be read".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 fn problem_text(problem: &Problem) -> String {
@@ -101,6 +118,21 @@ impl From<rusqlite::Error> for ClientError {
     }
 }
 
+impl From<refinery::Error> for ClientError {
+    fn from(error: refinery::Error) -> Self {
+        // What SQLite says is somewhere below what refinery says.
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(at) = cause {
+            let sqlite = at.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+            if sqlite == Some(rusqlite::ErrorCode::DiskFull) {
+                return Self::DiskFull;
+            }
+            cause = at.source();
+        }
+        Self::Database(error.to_string())
+    }
+}
+
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let code = match &error {
@@ -116,7 +148,7 @@ impl From<ClientError> for Failure {
             ClientError::AlreadyJoined => "already_joined".to_owned(),
             ClientError::NotFound(_) => "not_found".to_owned(),
             ClientError::Invalid(_) | ClientError::OutboxFull => "invalid_body".to_owned(),
-            ClientError::InUse | ClientError::Database(_) | ClientError::Token(_) | ClientError::Directory(_) => {
+            ClientError::InUse | ClientError::Database(_) | ClientError::Token(_) | ClientError::Directory { .. } => {
                 "internal".to_owned()
             }
         };

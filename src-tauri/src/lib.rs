@@ -13,12 +13,14 @@
 //!
 //! - [`plugin`](init) with `commands`: the intents of the interface, thin
 //! - `shell`: the client and the hosted relays, opened in the background
+//! - `invited`: invite links that the system opens the app with
 //! - `host`: relays that run inside the app
 //! - [`app`]: the Circles app itself around the plugin: window, tray, single instance
 
 pub mod app;
 mod commands;
 mod host;
+mod invited;
 mod limits;
 pub mod logging;
 mod notice;
@@ -28,5 +30,6 @@ mod shell;
 mod updates;
 
 pub use commands::COMMANDS;
+pub use invited::{INVITED_EVENT, invite};
 pub use options::{CommandLine, Options};
 pub use plugin::{UPDATE_EVENT, init};

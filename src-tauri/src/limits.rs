@@ -16,5 +16,12 @@ pub const DEMO_CIRCLES_PATIENCE: Duration = Duration::from_secs(10);
 /// Most relays that one app hosts. Each holds a database and a port; more are a mistake, or a program that clicks.
 pub const HOSTS_MAX: usize = 32;
 
+/// Longest invite link that is taken from a command line or another process, in bytes. A link is a relay's address and a
+/// code; what is longer is a mistake and would only fill a field.
+pub const INVITE_LINK_BYTES_MAX: usize = 4096;
+
+/// How long closing the window waits for the tray to say whether it shows anything. It answers at once or not at all.
+pub const TRAY_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Size of the log file at which a new one is begun, in bytes. The one before is kept: a day of trouble fits in the two.
 pub const LOG_FILE_BYTES_MAX: u64 = 1024 * 1024;

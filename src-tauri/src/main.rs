@@ -10,13 +10,15 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     // Answers --help and --version before anything of a window is touched.
-    let started = CommandLine::parse().options().and_then(|options| {
+    let line = CommandLine::parse();
+    let invite = line.invite();
+    let started = line.options().and_then(|options| {
         anyhow::ensure!(
             has_display(),
             "there is no display: neither DISPLAY nor WAYLAND_DISPLAY is set. `circles-cli` works without one"
         );
         logging::start(&options.data_dir)?;
-        Ok(app::run(tauri::generate_context!(), options)?)
+        app::run(tauri::generate_context!(), options, invite)
     });
     match started {
         Ok(()) => ExitCode::SUCCESS,

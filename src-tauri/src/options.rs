@@ -39,9 +39,18 @@ pub struct CommandLine {
     /// Keep tokens in a file that only this user can read, instead of the keyring.
     #[arg(long, env = "CIRCLES_NO_KEYRING")]
     no_keyring: bool,
+
+    /// An invite link, `circles://join?…` or `https://…/join#…`: the window opens with it, ready to join.
+    #[arg(value_name = "LINK")]
+    invite: Option<String>,
 }
 
 impl CommandLine {
+    /// The invite link that the app is started with: by a person, or by the system that opened such a link.
+    pub fn invite(&self) -> Option<String> {
+        self.invite.clone()
+    }
+
     /// The options that the command line asks for.
     pub fn options(self) -> anyhow::Result<Options> {
         let data_dir = self
@@ -71,6 +80,13 @@ fn device_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_invite_link_may_follow() {
+        let line = CommandLine::parse_from(["circles", "--no-keyring", "circles://join?relay=r&code=c"]);
+        assert_eq!(line.invite().as_deref(), Some("circles://join?relay=r&code=c"));
+        assert_eq!(CommandLine::parse_from(["circles"]).invite(), None);
+    }
 
     #[test]
     fn the_data_directory_is_absolute_wherever_the_app_is_started() {

@@ -5,7 +5,7 @@ use tauri::{
     plugin::{Builder, TauriPlugin},
 };
 
-use crate::{commands, limits::CLOSE_PATIENCE, options::Options, shell::Shell, updates};
+use crate::{commands, invited::Invited, limits::CLOSE_PATIENCE, options::Options, shell::Shell, updates};
 
 /// The event that carries every [`Update`](circles_client::view::Update) to the interface.
 pub const UPDATE_EVENT: &str = "circles://update";
@@ -18,6 +18,7 @@ pub fn init<R: Runtime>(options: Options) -> TauriPlugin<R> {
             let to = app.clone();
             let shell = Shell::new(options, move |update| updates::emit(&to, &update));
             app.manage(shell.clone());
+            app.manage(Invited::default());
             // In parallel to the window, which is there sooner than the first command.
             tauri::async_runtime::spawn(async move {
                 if let Err(failure) = shell.open().await {

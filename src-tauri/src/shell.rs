@@ -1,6 +1,6 @@
 //! What the plugin holds: the client and the hosted relays, opened once, in the background.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use circles_client::{
     Client,
@@ -26,6 +26,8 @@ struct Inner {
     options: Options,
     on_update: OnUpdate,
     open: OnceCell<Open>,
+    /// Why it did not open, at the last attempt.
+    failure: Mutex<Option<Failure>>,
 }
 
 /// Circles while it is open.
@@ -40,13 +42,25 @@ pub struct Open {
 impl Shell {
     /// Nothing is opened yet. `on_update` gets every update from the moment that it is.
     pub fn new(options: Options, on_update: impl Fn(Update) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Inner { options, on_update: Arc::new(on_update), open: OnceCell::new() }))
+        Self(Arc::new(Inner {
+            options,
+            on_update: Arc::new(on_update),
+            open: OnceCell::new(),
+            failure: Mutex::default(),
+        }))
     }
 
     /// Circles, once it is open. What did not open, for a full disk or because another process has it, is tried again by
     /// the next caller: the interface offers that with the reason.
     pub async fn open(&self) -> Result<&Open, Failure> {
-        self.0.open.get_or_try_init(|| Open::open(&self.0.options, self.0.on_update.clone())).await
+        let opened = self.0.open.get_or_try_init(|| Open::open(&self.0.options, self.0.on_update.clone())).await;
+        *self.0.failure.lock().unwrap_or_else(PoisonError::into_inner) = opened.as_ref().err().cloned();
+        opened
+    }
+
+    /// Why the last attempt to open did not succeed, if there was one.
+    pub fn failure(&self) -> Option<Failure> {
+        self.0.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The client, once it is open.
@@ -157,10 +171,12 @@ mod tests {
 
         let failure = shell.open().await.map(|_| ()).unwrap_err();
         assert_eq!(failure.code, "internal");
+        assert_eq!(shell.failure().map(|it| it.code), Some(failure.code));
         assert!(failure.message.contains("hosts.json"), "{}", failure.message);
 
         std::fs::remove_file(&list).unwrap();
         assert!(shell.client().await.unwrap().campuses().await.unwrap().is_empty());
+        assert!(shell.failure().is_none());
         shell.close().await;
     }
 }

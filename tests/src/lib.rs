@@ -1,9 +1,12 @@
 //! What whole-system tests share: real relay processes, real clients, and waiting for conditions.
 
+pub mod app;
 pub mod balancer;
 pub mod driver;
 pub mod meddler;
 pub mod relay;
+pub mod screen;
+pub mod session_bus;
 pub mod small_disk;
 
 use std::{

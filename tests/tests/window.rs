@@ -4,59 +4,15 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use circles_tests::{
-    circle, client,
+    app, circle, client,
     driver::{self, Driver},
-    program,
     relay::RelayProcess,
     wait_for,
 };
 use fantoccini::Client;
-use serde_json::json;
 use tempfile::tempdir;
-
-async fn window(driver: &Driver, data: &Path) -> Result<Client> {
-    let binary = program("circles")?;
-    let page = driver
-        .session(json!({
-            "webkitgtk:browserOptions": { "binary": binary, "args": ["--data-dir", data, "--no-keyring"] }
-        }))
-        .await
-        .context("the window did not open; is there a display? (scripts/with-display)")?;
-    driver::find(&page, "html[data-painted]").await?;
-    Ok(page)
-}
-
-/// Kill −9 of the app that runs on a data directory.
-fn kill_app(data: &Path) -> Result<()> {
-    let wanted = program("circles")?;
-    let mut killed = false;
-    for entry in std::fs::read_dir("/proc")? {
-        let path = entry?.path();
-        let Ok(line) = std::fs::read(path.join("cmdline")) else { continue };
-        let args: Vec<&[u8]> = line.split(|it| *it == 0).collect();
-        let of_app = args.first() == Some(&wanted.as_os_str().as_encoded_bytes());
-        if of_app && args.contains(&data.as_os_str().as_encoded_bytes()) {
-            let pid = path.file_name().and_then(|it| it.to_str()).context("a process has a number")?.to_owned();
-            killed |= std::process::Command::new("kill").args(["-9", &pid]).status()?.success();
-        }
-    }
-    anyhow::ensure!(killed, "the app was not running");
-    Ok(())
-}
-
-/// Runs the command line on a directory; what it printed.
-async fn cli(data: &Path, args: &[&str]) -> Result<String> {
-    let output = tokio::process::Command::new(program("circles-cli")?)
-        .args(["--no-keyring", "--data-dir"])
-        .arg(data)
-        .args(args)
-        .output()
-        .await?;
-    anyhow::ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
-}
 
 /// The invite link that the person in the window makes with the dialog.
 async fn invite(page: &Client) -> Result<String> {
@@ -78,7 +34,7 @@ async fn what_was_missed_while_the_app_was_dead_is_there_once_in_order_with_the_
     let relay = RelayProcess::start(&dir.path().join("relay"), &["--stream-lifetime", "5s"]).await?;
     let data = dir.path().join("app");
     let driver = Driver::start("WebKitWebDriver").await?;
-    let page = window(&driver, &data).await?;
+    let page = app::start(&driver, &data, &[]).await?;
 
     driver::press(&page, "Join with a link").await?;
     driver::fill(&page, "Invite link", &relay.invite("owner")?).await?;
@@ -88,11 +44,11 @@ async fn what_was_missed_while_the_app_was_dead_is_there_once_in_order_with_the_
     driver::shows(&page, "hello from the window").await?;
 
     let bobs = dir.path().join("bob");
-    cli(&bobs, &["join", &invite(&page).await?, "--name", "Bob"]).await?;
-    cli(&bobs, &["react", "General", "1", "👍"]).await?;
-    cli(&bobs, &["send", "General", "from bob"]).await?;
+    app::cli(&bobs, &["join", &invite(&page).await?, "--name", "Bob"]).await?;
+    app::cli(&bobs, &["react", "General", "1", "👍"]).await?;
+    app::cli(&bobs, &["send", "General", "from bob"]).await?;
     driver::shows(&page, "from bob").await?;
-    cli(&bobs, &["edit", "General", "2", "from bob, edited"]).await?;
+    app::cli(&bobs, &["edit", "General", "2", "from bob, edited"]).await?;
     driver::shows(&page, "from bob, edited").await?;
     wait_for("the reaction on screen", async || {
         let script = "return document.querySelector('[aria-label=Reactions]')?.textContent ?? ''";
@@ -100,10 +56,10 @@ async fn what_was_missed_while_the_app_was_dead_is_there_once_in_order_with_the_
         Ok(text.as_str().is_some_and(|it| it.contains("👍")).then_some(()))
     })
     .await?;
-    assert!(cli(&bobs, &["history", "General"]).await?.contains("hello from the window"));
+    assert!(app::cli(&bobs, &["history", "General"]).await?.contains("hello from the window"));
     wait_for("the window to mark it read", async || Ok((read_in_general(&data).await? == 2).then_some(()))).await?;
 
-    kill_app(&data)?;
+    app::kill(&data)?;
     let bob = client(&bobs).await?;
     let campus = bob.campuses().await?.remove(0);
     let general = circle(&bob, &campus, "General").await?;
@@ -121,7 +77,7 @@ async fn what_was_missed_while_the_app_was_dead_is_there_once_in_order_with_the_
     // The session died with the app, and the driver would hold on to it.
     drop(driver);
     let driver = Driver::start("WebKitWebDriver").await?;
-    let page = window(&driver, &data).await?;
+    let page = app::start(&driver, &data, &[]).await?;
     driver::shows(&page, "from bob, edited").await?;
     assert_eq!(driver::rows(&page).await?.len(), 2, "only what was there before");
     assert!(page.find(fantoccini::Locator::Css("[data-connection=online]")).await.is_err());
@@ -143,7 +99,7 @@ async fn what_was_missed_while_the_app_was_dead_is_there_once_in_order_with_the_
     assert!(seqs.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{seqs:?}");
     page.close().await?;
 
-    kill_app(&data).ok();
+    app::kill(&data).ok();
     let ada = client(&data).await?;
     let campus = ada.campuses().await?.remove(0);
     let mut texts = vec!["hello from the window".to_owned(), "from bob, edited".to_owned()];
@@ -168,7 +124,7 @@ async fn one_who_hosts_here_can_be_joined_by_a_link() -> Result<()> {
     let dir = tempdir()?;
     let data = dir.path().join("app");
     let driver = Driver::start("WebKitWebDriver").await?;
-    let page = window(&driver, &data).await?;
+    let page = app::start(&driver, &data, &[]).await?;
     driver::press(&page, "Host here").await?;
     driver::fill(&page, "Name of the campus", "Third floor").await?;
     driver::fill(&page, "Your name", "Ada").await?;
@@ -177,10 +133,10 @@ async fn one_who_hosts_here_can_be_joined_by_a_link() -> Result<()> {
     driver::shows(&page, "anyone here?").await?;
 
     let bobs = dir.path().join("bob");
-    cli(&bobs, &["join", &invite(&page).await?, "--name", "Bob"]).await?;
-    cli(&bobs, &["send", "General", "I am"]).await?;
+    app::cli(&bobs, &["join", &invite(&page).await?, "--name", "Bob"]).await?;
+    app::cli(&bobs, &["send", "General", "I am"]).await?;
     driver::shows(&page, "I am").await?;
-    let history = cli(&bobs, &["history", "General"]).await?;
+    let history = app::cli(&bobs, &["history", "General"]).await?;
     assert!(history.contains("anyone here?") && history.contains("I am"), "{history}");
     page.close().await?;
     Ok(())

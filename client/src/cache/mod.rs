@@ -12,6 +12,7 @@ pub mod views;
 
 use std::{
     fs::{File, TryLockError},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -53,13 +54,10 @@ impl Cache {
     /// Opens and migrates the database in this directory. The first process on it runs the engine; others read, and write
     /// to the outbox.
     pub fn open(dir: &Path) -> Result<Self, ClientError> {
-        make_private(dir)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(dir.join("client.lock"))?;
-        let engine_lock = match lock.try_lock() {
-            Ok(()) => Some(lock),
-            Err(TryLockError::WouldBlock) => None,
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-        };
+        let engine_lock = take(dir).map_err(|source| match source.kind() {
+            io::ErrorKind::StorageFull => ClientError::DiskFull,
+            _ => ClientError::Directory { path: dir.to_owned(), source },
+        })?;
         let path = dir.join("circles.db");
         let mut writer = connect(&path)?;
         migrate(&mut writer)?;
@@ -151,8 +149,19 @@ impl Cache {
     }
 }
 
+/// Makes the directory and locks it, if no other process has it.
+fn take(dir: &Path) -> io::Result<Option<File>> {
+    make_private(dir)?;
+    let lock = File::options().create(true).truncate(false).write(true).open(dir.join("client.lock"))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// Made for its owner alone: what people write in private is in it.
-fn make_private(dir: &Path) -> std::io::Result<()> {
+fn make_private(dir: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -183,7 +192,7 @@ fn migrate(conn: &mut Connection) -> Result<(), ClientError> {
             return Err(ClientError::CacheNewer { found, known });
         }
     }
-    runner.run(conn).map_err(|error| ClientError::Database(error.to_string()))?;
+    runner.run(conn)?;
     Ok(())
 }
 

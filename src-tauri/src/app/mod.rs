@@ -9,16 +9,19 @@ use std::{
     path::Path,
 };
 
-use tauri::{AppHandle, Context, Wry, plugin::TauriPlugin};
+use anyhow::ensure;
+use clap::Parser;
+use tauri::{AppHandle, Context, Manager, RunEvent, Wry, plugin::TauriPlugin};
 use tauri_plugin_window_state::StateFlags;
 
-use crate::{Options, plugin};
+use crate::{CommandLine, Options, invite, plugin, shell::Shell};
 
 /// The app's name on the session bus, where there is one.
 const BUS_NAME: &str = "chat.circles.desktop";
 
-/// Runs the app until the person quits.
-pub fn run(context: Context<Wry>, options: Options) -> tauri::Result<()> {
+/// Runs the app until the person quits. `link` is an invite link to open with. It is an error if Circles never opened,
+/// though the window said so.
+pub fn run(context: Context<Wry>, options: Options, link: Option<String>) -> anyhow::Result<()> {
     let data_dir = options.data_dir.clone();
     let app = tauri::Builder::default()
         // First, so that a second start ends before it opens anything.
@@ -40,18 +43,48 @@ pub fn run(context: Context<Wry>, options: Options) -> tauri::Result<()> {
             window::open(app.handle(), &data_dir)?;
             tray::add(app.handle());
             quit_on_signal(app.handle());
+            if let Some(link) = link {
+                invite(app.handle(), link);
+            }
             Ok(())
         })
         .build(context)?;
-    app.run(|_, _| {});
+    let shell = app.state::<Shell>().inner().clone();
+    let code = app.run_return(on_event);
+    if let Some(failure) = shell.failure() {
+        anyhow::bail!("{}", failure.message);
+    }
+    ensure!(code == 0, "the window ended with {code}");
     Ok(())
 }
 
-/// A second start on the same data brings the first one's window to the front. Where there is no session bus it goes on,
+/// macOS hands over links that it opens in this way, and starts no second process.
+fn on_event(app: &AppHandle, event: RunEvent) {
+    #[cfg(target_os = "macos")]
+    match event {
+        RunEvent::Opened { urls } => {
+            window::focus(app);
+            if let Some(url) = urls.into_iter().find(|it| it.scheme() == "circles") {
+                invite(app, url.into());
+            }
+        }
+        RunEvent::Reopen { .. } => window::focus(app),
+        _ => {}
+    }
+    #[cfg(not(target_os = "macos"))]
+    let _ = (app, event);
+}
+
+/// A second start on the same data brings the first one's window to the front, and hands its invite link over. Where there is no session bus it goes on,
 /// and the client says that its data is in use.
 fn single_instance(data_dir: &Path) -> TauriPlugin<Wry> {
     tauri_plugin_single_instance::Builder::new()
-        .callback(|app, _, _| window::focus(app))
+        .callback(|app, args, _| {
+            window::focus(app);
+            if let Some(link) = CommandLine::try_parse_from(args).ok().and_then(|it| it.invite()) {
+                invite(app, link);
+            }
+        })
         .dbus_id(bus_name(data_dir))
         .build()
 }

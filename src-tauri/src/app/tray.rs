@@ -1,15 +1,24 @@
-//! The icon in the tray. A convenience: everything is reachable without it.
+//! The icon in the tray, in which the app stays when its window is closed.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    fs::File,
+    io::ErrorKind,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use tauri::{
     AppHandle, Runtime,
     menu::{Menu, MenuItem},
     tray::TrayIconBuilder,
 };
+use tauri_plugin_notification::NotificationExt;
 
 use super::window;
+#[cfg(target_os = "linux")]
+use crate::limits::TRAY_PATIENCE;
 
+const ICON: &str = "circles";
 const SHOW: &str = "show";
 const QUIT: &str = "quit";
 
@@ -28,14 +37,64 @@ fn build<R: Runtime>(app: &AppHandle<R>) -> tauri::Result<()> {
     let quit = MenuItem::with_id(app, QUIT, "Quit", true, None::<&str>)?;
     let menu = Menu::with_items(app, &[&show, &quit])?;
     let mut tray =
-        TrayIconBuilder::new().tooltip("Circles").menu(&menu).on_menu_event(|app, event| match event.id().as_ref() {
-            SHOW => window::focus(app),
-            QUIT => app.exit(0),
-            _ => {}
+        TrayIconBuilder::with_id(ICON).tooltip("Circles").menu(&menu).on_menu_event(|app, event| {
+            match event.id().as_ref() {
+                SHOW => window::focus(app),
+                QUIT => app.exit(0),
+                _ => {}
+            }
         });
     if let Some(icon) = app.default_window_icon() {
         tray = tray.icon(icon.clone());
     }
     tray.build(app)?;
     Ok(())
+}
+
+/// Whether there is an icon, and something that shows it.
+pub fn is_shown<R: Runtime>(app: &AppHandle<R>) -> bool {
+    app.tray_by_id(ICON).is_some() && has_host()
+}
+
+/// On Linux an icon is made whether or not the desktop shows any; plain GNOME, for one, does not.
+#[cfg(target_os = "linux")]
+fn has_host() -> bool {
+    host_on_bus().unwrap_or_else(|error| {
+        tracing::debug!(%error, "nothing shows tray icons");
+        false
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_host() -> bool {
+    true
+}
+
+/// Asks for the property by which desktops say it (the status notifier specification, "The Watcher").
+#[cfg(target_os = "linux")]
+fn host_on_bus() -> zbus::Result<bool> {
+    const WATCHER: &str = "org.kde.StatusNotifierWatcher";
+
+    let bus = zbus::blocking::connection::Builder::session()?.method_timeout(TRAY_PATIENCE).build()?;
+    let properties = Some("org.freedesktop.DBus.Properties");
+    let asked = (WATCHER, "IsStatusNotifierHostRegistered");
+    let answer = bus.call_method(Some(WATCHER), "/StatusNotifierWatcher", properties, "Get", &asked)?;
+    Ok(answer.body().deserialize::<zbus::zvariant::Value>()?.try_into()?)
+}
+
+/// Says where the app went when its window was closed for the first time with this data.
+pub fn say_once<R: Runtime>(app: &AppHandle<R>, data_dir: &Path) {
+    let first = File::create_new(data_dir.join("told-of-tray"));
+    if first.is_err_and(|error| error.kind() == ErrorKind::AlreadyExists) {
+        return;
+    }
+    let shown = app
+        .notification()
+        .builder()
+        .title("Circles is still open")
+        .body("New messages go on arriving. Its icon in the tray shows the window again, and quits.")
+        .show();
+    if let Err(error) = shown {
+        tracing::debug!(%error, "no notification was shown");
+    }
 }

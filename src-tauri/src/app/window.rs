@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use tauri::{
-    AppHandle, Manager, Runtime, Theme, WebviewUrl, WebviewWindow, WebviewWindowBuilder,
+    AppHandle, Manager, Runtime, Theme, WebviewUrl, WebviewWindow, WebviewWindowBuilder, WindowEvent,
     webview::{Color, NewWindowResponse},
 };
 
-use super::links;
+use super::{links, tray};
+use crate::shell::Shell;
 
 const LABEL: &str = "main";
 
@@ -48,8 +49,10 @@ pub fn open<R: Runtime>(app: &AppHandle<R>, data_dir: &Path) -> tauri::Result<()
     let window = if forgetful { window.incognito(true) } else { window.data_directory(kept) };
     let window = window.build()?;
     paint_without_gpu(&window);
-    let paper = if window.theme()? == Theme::Dark { PAPER_DARK } else { PAPER_LIGHT };
+    let dark = window.theme()? == Theme::Dark || prefers_dark();
+    let paper = if dark { PAPER_DARK } else { PAPER_LIGHT };
     window.set_background_color(Some(paper))?;
+    stay_when_closed(&window, data_dir);
     window.show()
 }
 
@@ -75,6 +78,47 @@ fn paint_without_gpu<R: Runtime>(window: &WebviewWindow<R>) {
 
 #[cfg(not(target_os = "linux"))]
 fn paint_without_gpu<R: Runtime>(_: &WebviewWindow<R>) {}
+
+/// Whether the page will find a dark system where Tauri finds none: it asks the desktop portal alone, the page asks GTK.
+#[cfg(target_os = "linux")]
+fn prefers_dark() -> bool {
+    use gtk::prelude::GtkSettingsExt;
+
+    // GTK itself lets the variable win (GTK 3 manual, "Running GTK+ Applications").
+    if let Ok(theme) = std::env::var("GTK_THEME") {
+        return theme.ends_with(":dark") || theme.to_lowercase().ends_with("-dark");
+    }
+    gtk::Settings::default().is_some_and(|it| {
+        it.is_gtk_application_prefer_dark_theme()
+            || it.gtk_theme_name().is_some_and(|name| name.to_lowercase().ends_with("-dark"))
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn prefers_dark() -> bool {
+    false
+}
+
+/// Closing the window leaves the app where its icon is to be seen, so that messages go on arriving and are notified of.
+/// Where there is no such place, or nothing is open, it quits: nobody could reach it any more.
+fn stay_when_closed<R: Runtime>(window: &WebviewWindow<R>, data_dir: &Path) {
+    let app = window.app_handle().clone();
+    let data_dir = data_dir.to_owned();
+    window.on_window_event(move |event| {
+        let WindowEvent::CloseRequested { api, .. } = event else { return };
+        if app.state::<Shell>().failure().is_some() || !tray::is_shown(&app) {
+            return;
+        }
+        let Some(window) = app.get_webview_window(LABEL) else { return };
+        match window.hide() {
+            Ok(()) => {
+                api.prevent_close();
+                tray::say_once(&app, &data_dir);
+            }
+            Err(error) => tracing::warn!(%error, "the window does not hide, so it closes"),
+        }
+    });
+}
 
 /// Brings the window to the front.
 pub fn focus<R: Runtime>(app: &AppHandle<R>) {

@@ -4,13 +4,19 @@ use circles_client::view::{CampusStatus, CampusView, Failure, HostView, InviteVi
 use circles_protocol::CampusId;
 use tauri::State;
 
-use crate::{host::demo, shell::Shell};
+use crate::{host::demo, invited::Invited, shell::Shell};
 
 type Answer<T> = Result<T, Failure>;
 
 #[tauri::command(rename_all = "snake_case")]
 pub async fn campuses(shell: State<'_, Shell>) -> Answer<Vec<CampusView>> {
     Ok(shell.client().await?.campuses().await?)
+}
+
+#[tauri::command]
+#[expect(clippy::needless_pass_by_value, reason = "Tauri hands its state over by value")]
+pub fn invited(invited: State<'_, Invited>) -> Option<String> {
+    invited.take()
 }
 
 #[tauri::command(rename_all = "snake_case")]

@@ -15,6 +15,7 @@ pub use names::COMMANDS;
 pub fn handler<R: Runtime>() -> impl Fn(Invoke<R>) -> bool + Send + Sync + 'static {
     tauri::generate_handler![
         campuses::campuses,
+        campuses::invited,
         campuses::preview_invite,
         campuses::join,
         campuses::host,

@@ -4,6 +4,7 @@
 /// lists those that the interface calls.
 pub const COMMANDS: &[&str] = &[
     "campuses",
+    "invited",
     "preview_invite",
     "join",
     "host",

@@ -38,7 +38,10 @@ impl Records {
         let path = data_dir.join(FILE);
         let text = match fs::read(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            // A file in place of the directory holds no list either; the client says what is wrong with it.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(Self::default());
+            }
             Err(error) => return Err(HostError::Io(error)),
         };
         serde_json::from_slice(&text).map_err(|source| HostError::Records { path, source })

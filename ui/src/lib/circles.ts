@@ -26,6 +26,9 @@ export interface Circles {
   /** Calls back with every update from now on; returns how to stop. */
   subscribe(listener: (update: Update) => void): () => void;
 
+  /** Calls back with each invite link that Circles is opened with, now and later; returns how to stop. */
+  onInvite(listener: (link: string) => void): () => void;
+
   // campuses
   /** If it rejects because of something that passes, the update `campuses` tells when to ask again. */
   campuses(): Promise<CampusView[]>;

@@ -14,7 +14,7 @@ import { Campus } from './http/campus';
 import { newId, newToken } from './http/ids';
 import { countUnsent, type Entry, type Work } from './http/outbox';
 import { isPassing, request } from './http/request';
-import { codeOf } from './invite';
+import { codeOf, linkInAddress } from './invite';
 
 const WEEK_S = 7 * 24 * 3_600;
 const INVITE_USES = 100;
@@ -75,6 +75,11 @@ export function httpCircles(): Circles {
       return () => listeners.delete(listener);
     },
 
+    onInvite(listener) {
+      const link = linkInAddress();
+      if (link) listener(link);
+      return () => undefined;
+    },
     campuses: async () => {
       const known = await open();
       return known ? [known.view()] : [];

@@ -1,5 +1,5 @@
-/** The invite code of a page opened at `/join#CODE`. */
-export function codeInAddress(): string {
+/** The invite link of a page opened at `/join#CODE`. */
+export function linkInAddress(): string {
   return location.pathname === '/join' && location.hash.length > 1 ? location.href : '';
 }
 

@@ -15,6 +15,16 @@ export function ipcCircles(): Circles {
       const stop = listen<Update>('circles://update', (event) => listener(event.payload));
       return () => void stop.then((unlisten) => unlisten());
     },
+    onInvite(listener) {
+      const take = (): void => {
+        // Without it the person can still paste the link.
+        void ask<string | null>('invited').then((link) => link && listener(link), console.error);
+      };
+      const stop = listen('circles://invited', take);
+      // One that came before this page listened waits there.
+      void stop.then(take);
+      return () => void stop.then((unlisten) => unlisten());
+    },
     campuses: () => ask('campuses'),
     previewInvite: (link) => ask('preview_invite', { link }),
     join: (link, name) => ask('join', { link, name }),

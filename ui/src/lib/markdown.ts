@@ -2,7 +2,10 @@
 import MarkdownIt from 'markdown-it';
 
 const markdown = new MarkdownIt('default', { html: false, linkify: true, breaks: true, typographer: false });
-markdown.disable(['image', 'heading', 'lheading', 'hr', 'table']);
+// `Vec<gtk::Label>` is code without its marks, and no link in angle brackets; real ones are found without them.
+markdown.disable(['image', 'heading', 'lheading', 'hr', 'table', 'autolink']);
+// What the shell would not open is not shown as a link.
+markdown.validateLink = (url) => /^(?:https?|mailto):/i.test(url);
 // `example.py` and `rust.rs` are file names, not links: only what says so, or begins with www, is a link.
 markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: false });
 

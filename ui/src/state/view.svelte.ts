@@ -6,6 +6,8 @@ const THEME = 'circles.theme';
 
 class View {
   dialog = $state<Dialog>(null);
+  /** The invite link that Circles was opened with, until it is used or put aside. */
+  invite = $state<string | null>(null);
   people = $state(false);
   /** In a narrow window: whether the timeline is in front of the list. */
   inCircle = $state(true);

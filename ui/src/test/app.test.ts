@@ -1,5 +1,6 @@
 import { fireEvent, render, screen } from '@testing-library/svelte';
 import { beforeEach, describe, expect, it } from 'vitest';
+import App from '../App.svelte';
 import CircleItem from '../components/CircleItem.svelte';
 import ConnectionBar from '../components/ConnectionBar.svelte';
 import JoinForm from '../components/JoinForm.svelte';
@@ -20,6 +21,16 @@ describe('the interface', () => {
   it('offers three ways to begin', () => {
     render(FirstRun);
     for (const name of [/Join with a link/, /Host here/, /Look around/]) screen.getByRole('button', { name });
+  });
+
+  it('opens the form to join with the link that Circles was opened with', async () => {
+    memory.campus = null;
+    memory.invite = 'circles://join?relay=https%3A%2F%2Frelay.example&code=kX93hQ';
+    render(App);
+    await screen.findByText('Aylin invites you.');
+    expect(screen.getByRole<HTMLInputElement>('textbox', { name: 'Invite link' }).value).toBe(memory.invite);
+    await fireEvent.click(screen.getByRole('button', { name: 'Back' }));
+    screen.getByRole('button', { name: /Host here/ });
   });
 
   it('says which campus a link leads to before joining', async () => {
@@ -59,6 +70,14 @@ describe('the interface', () => {
     expect(screen.queryByRole('button', { name: /^Add / })).toBeNull();
     await fireEvent.click(screen.getByRole('button', { name: 'Invite to the campus' }));
     expect(view.dialog).toBe('invite');
+  });
+
+  it('shows types in angle brackets as they were written', () => {
+    expect(renderMarkdown('use Rc<Vec<gtk::Label>> or <b:c>')).toBe(
+      '<p>use Rc&lt;Vec&lt;gtk::Label&gt;&gt; or &lt;b:c&gt;</p>\n',
+    );
+    expect(renderMarkdown('[here](smb://server/share)')).not.toContain('<a');
+    expect(renderMarkdown('see <https://ok.example/a>')).toContain('<a href="https://ok.example/a"');
   });
 
   it('renders no raw HTML, no images and no script links', () => {

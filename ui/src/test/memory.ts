@@ -104,6 +104,12 @@ export class Memory implements Circles {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   }
+  /** The link that Circles is opened with. */
+  invite: string | null = null;
+  onInvite(listener: (link: string) => void): () => void {
+    if (this.invite) listener(this.invite);
+    return () => undefined;
+  }
 
   campuses = async () => (this.campus ? [this.campus] : []);
   previewInvite = async (link: string) => {
