@@ -3,7 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -18,6 +18,7 @@ use crate::{
     access::Who,
     api::{self, Rates, Sightings},
     clock,
+    ephemeral::{self, Ephemeral},
     failure::Failure,
     limits::{FIRST_INVITE_LIFE, STOP_GRACE},
     settings::Settings,
@@ -42,11 +43,22 @@ struct Inner {
     store: Store,
     writer: Writer,
     transport: Memory,
+    ephemeral: Ephemeral,
     streams: OpenStreams,
     rates: Rates,
     sightings: Sightings,
     stopping: CancellationToken,
     closed: CancellationToken,
+}
+
+/// A relay that may be gone.
+pub(crate) struct WeakRelay(Weak<Inner>);
+
+impl WeakRelay {
+    /// The relay, while anyone else holds it and it is not closed.
+    pub fn upgrade(&self) -> Option<Relay> {
+        self.0.upgrade().map(Relay).filter(|it| !it.is_closed())
+    }
 }
 
 /// What an invite made by the relay itself is good for.
@@ -89,7 +101,9 @@ impl Relay {
     /// Opens the campus in the data directory, and creates it at the first start. Only one relay can have it open.
     pub async fn open(settings: Settings) -> Result<Self, OpenError> {
         let opened = tokio::task::spawn_blocking(move || Self::open_blocking(settings)).await;
-        opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        let relay = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        tokio::spawn(ephemeral::announce_presence(WeakRelay(Arc::downgrade(&relay.0)), relay.ephemeral().changes()));
+        Ok(relay)
     }
 
     fn open_blocking(settings: Settings) -> Result<Self, OpenError> {
@@ -105,6 +119,7 @@ impl Relay {
         tracing::info!(campus = %campus.name, epoch = %campus.epoch, database = %store.path().display(), "opened");
         Ok(Self(Arc::new(Inner {
             rates: Rates::new(&settings),
+            ephemeral: Ephemeral::new(settings.presence_grace),
             settings,
             campus,
             first_invite,
@@ -212,6 +227,10 @@ impl Relay {
 
     pub(crate) fn transport(&self) -> &Memory {
         &self.0.transport
+    }
+
+    pub(crate) fn ephemeral(&self) -> &Ephemeral {
+        &self.0.ephemeral
     }
 
     pub(crate) fn streams(&self) -> &OpenStreams {

@@ -26,6 +26,7 @@ use crate::{
     access::Who,
     audience::Audience,
     clock,
+    ephemeral::{Signals, Stay},
     failure::Failure,
     limits::{BYE_CLOSES_MAX, POLL_FRAMES_MAX},
     relay::Relay,
@@ -43,6 +44,7 @@ pub async fn open(
 ) -> Result<impl Stream<Item = Result<Bytes, Infallible>>, Failure> {
     let ticket = relay.streams().enter(who, relay.settings().streams_per_person)?;
     let woken = relay.transport().subscribe();
+    let signals = relay.ephemeral().subscribe();
     let epoch = relay.campus_row().epoch.clone();
     let opening = relay.store().read(move |conn| backlog::opening(conn, who, &epoch, cursor.as_ref())).await?;
     let first = first_bytes(&relay, who, &opening);
@@ -58,6 +60,8 @@ pub async fn open(
         sent_at: now,
         bye_at: bye_at(relay.settings().stream_lifetime, now),
         ends_at: None,
+        signals,
+        _stay: relay.ephemeral().enter(who.person),
         ticket,
         relay,
     };
@@ -81,6 +85,9 @@ struct Live {
     bye_at: Option<Instant>,
     /// When the stream ends; set with its `bye`.
     ends_at: Option<Instant>,
+    /// What is told in passing.
+    signals: Signals,
+    _stay: Stay,
     ticket: Ticket,
 }
 
@@ -108,7 +115,11 @@ fn run(first: Bytes, mut live: Live) -> impl Stream<Item = Result<Bytes, Infalli
                     yield Ok(bytes);
                 }
                 Ok(None) => {
-                    if let Some(ping) = live.wait().await {
+                    // Only here, where what the reader may see is that of the head. It does not put off the ping, which
+                    // moves the cursor.
+                    if let Some(bytes) = live.signals.take(live.who.person, live.pos, &live.audience) {
+                        yield Ok(bytes);
+                    } else if let Some(ping) = live.wait().await {
                         yield Ok(ping);
                     }
                 }
@@ -160,6 +171,7 @@ impl Live {
         let relay = self.relay.clone();
         tokio::select! {
             _ = self.woken.changed() => None,
+            () = self.signals.heard() => None,
             () = self.ticket.revoked.cancelled() => None,
             () = relay.closed() => None,
             () = relay.stopping(), if self.ends_at.is_none() => None,
