@@ -103,7 +103,7 @@ impl Ephemeral {
     pub fn new(grace: Duration) -> Self {
         let (signals, _) = broadcast::channel(SIGNALS_WAITING_MAX);
         let present = Present { registry: Mutex::new(Registry::new(grace)), changes: watch::Sender::new(()) };
-        Self { origin: Uuid::new_v4(), signals, present: Arc::new(present) }
+        Self { origin: Uuid::now_v7(), signals, present: Arc::new(present) }
     }
 
     // ---- signals ---------------------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ mod tests {
         let (shared, alien) = (CircleId::new(), CircleId::new());
         let audience = Audience::new(reader, [shared], Pos::ZERO);
         let signal = |person_id, circles| Signal {
-            origin: Uuid::new_v4(),
+            origin: Uuid::now_v7(),
             as_of: Pos::ZERO,
             news: News::Presence { presence: Presence { person_id, online: true }, circles },
         };
@@ -304,7 +304,7 @@ mod tests {
             News::Presence { presence, circles: vec![CircleId::new()] },
             News::Typing(Typing { circle_id: CircleId::new(), person_id: PersonId::new(), on: false }),
         ] {
-            let signal = Signal { origin: Uuid::new_v4(), as_of: pos(7), news };
+            let signal = Signal { origin: Uuid::now_v7(), as_of: pos(7), news };
             let wire = serde_json::to_string(&signal).expect("JSON");
             assert_eq!(serde_json::from_str::<Signal>(&wire).expect("it reads"), signal);
         }

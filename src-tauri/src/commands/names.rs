@@ -25,6 +25,7 @@ pub const COMMANDS: &[&str] = &[
     "add_member",
     "remove_member",
     "focus",
+    "presence",
     "timeline",
     "fill",
     "send",
@@ -36,4 +37,5 @@ pub const COMMANDS: &[&str] = &[
     "mark_read",
     "draft",
     "set_draft",
+    "typing",
 ];
