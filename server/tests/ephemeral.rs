@@ -158,7 +158,9 @@ async fn streams_that_roll_over_are_no_news() {
     let settings = Settings { stream_lifetime: lifetime, presence_grace: Duration::from_secs(1), ..quick() };
     let relay = TestRelay::with(settings).await;
     let (ada, bob) = (relay.owner("Ada").await, relay.person("Bob").await);
-    // Each of Bob's streams ends by itself before he opens the next; Ada listens with overlapping ones.
+    // Each of Bob's streams ends by itself before he opens the next. Ada listens as long as he does, with one stream after
+    // the other; what comes between two of them is lost, and would come again with the next time he is told of as gone.
+    let mut events = listen(&ada).await;
     let rolling = tokio::spawn({
         let bob = bob.clone();
         async move {
@@ -169,7 +171,6 @@ async fn streams_that_roll_over_are_no_news() {
         }
     });
     let mut told = Vec::new();
-    let mut events = ada.stream(None).await;
     while !rolling.is_finished() {
         while let Ok(Some((name, data))) = tokio::time::timeout(lifetime / 4, events.next_passing()).await {
             if name == "presence" {
@@ -179,7 +180,7 @@ async fn streams_that_roll_over_are_no_news() {
         events = ada.stream(None).await;
     }
     rolling.await.unwrap();
-    assert_eq!(told, [true]);
+    assert!(told.len() <= 1 && !told.contains(&false), "{told:?}");
     drop(events);
     relay.stop().await;
 }
@@ -188,15 +189,21 @@ async fn streams_that_roll_over_are_no_news() {
 async fn presence_reaches_only_those_who_share_a_circle() {
     let relay = TestRelay::start().await;
     let (ada, bob, eve) = (relay.owner("Ada").await, relay.person("Bob").await, relay.person("Eve").await);
-    let general = ada.general().await;
+    let (general, apart) = (ada.general().await, ada.create("Apart", CircleKind::Open).await);
     eve.ok::<Value>(Method::POST, &format!("/v1/circles/{general}/leave"), ()).await;
+    eve.ok::<Value>(Method::POST, &format!("/v1/circles/{apart}/join"), ()).await;
     let (mut of_ada, mut of_eve) = (listen(&ada).await, listen(&eve).await);
     let of_bob = listen(&bob).await;
     assert!(presence(&mut of_ada, bob.id()).await);
-    // Told of in order: had Bob's presence been for Eve, it would have come before this.
-    eve.ok::<Value>(Method::POST, &format!("/v1/circles/{general}/join"), ()).await;
-    types(&ada, general, ON).await.unwrap();
-    assert_eq!(of_eve.passing().await.0, "typing");
+    // Signals come in order: had Bob's presence been for Eve, it would come before this.
+    types(&ada, apart, ON).await.unwrap();
+    loop {
+        let (name, data) = of_eve.passing().await;
+        if name == "typing" {
+            break;
+        }
+        assert_ne!(data["person_id"], json!(bob.id()));
+    }
     drop((of_ada, of_eve, of_bob));
     relay.stop().await;
 }

@@ -175,7 +175,7 @@ impl Engine {
             it.replay_until = outcome.hello.as_ref().map_or(it.replay_until, |hello| hello.head);
         });
         if let Some(hello) = outcome.hello {
-            let first = !std::mem::replace(opened, true);
+            let first = !mem::replace(opened, true);
             let heartbeats = Duration::from_millis(u64::from(hello.heartbeat_ms)) * 3;
             stream.silence_max = heartbeats.clamp(SILENCE_MIN, SILENCE_MAX);
             self.online();

@@ -89,14 +89,20 @@ impl Engine {
         });
     }
 
-    /// The members of a circle who are online; nobody, without a stream.
+    /// The members of a circle who are online; nobody, without a stream or a relay that answers.
     pub async fn presence(&self, circle: CircleId) -> Result<Vec<PersonId>, ClientError> {
         let (mut online, mut after) = (Vec::new(), String::new());
         for _ in 0..ONLINE_PAGES_MAX {
             if !self.is_online() {
                 return Ok(Vec::new());
             }
-            let page: OnlineMembers = self.0.api.get(&format!("v1/circles/{circle}/presence{after}")).await?;
+            let page = self.0.api.get::<OnlineMembers>(&format!("v1/circles/{circle}/presence{after}")).await;
+            let page = match page {
+                Ok(page) => page,
+                // The next stream says when to ask again.
+                Err(error) if error.passes() => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            };
             online.extend(page.online);
             let Some(next) = page.next else { break };
             after = format!("?after={next}");

@@ -115,7 +115,7 @@ describe('the interface', () => {
   });
 
   it('takes what is told while it asks for newer than the answer', async () => {
-    let answer = (_: string[]): void => undefined;
+    let answer: (online: string[]) => void = () => undefined;
     memory.presence = () => new Promise((resolve) => (answer = resolve));
     const end = presence.show('campus', 'rust');
     presence.apply('campus', 'ada', false);

@@ -168,13 +168,20 @@ export class Campus implements Known {
     if (this.connection.state === 'online') this.typing.types(circle, on);
   }
 
-  /** The members who are online; nobody, without a stream. */
+  /** The members who are online; nobody, without a stream or a relay that answers. */
   async presence(circle: string): Promise<string[]> {
     const online: string[] = [];
     let after = '';
     for (let page = 0; page < ONLINE_PAGES_MAX; page++) {
       if (this.connection.state !== 'online') return [];
-      const found = await request<OnlineMembers>('GET', `/circles/${circle}/presence${after}`);
+      const found = await request<OnlineMembers>('GET', `/circles/${circle}/presence${after}`).catch(
+        (error: unknown) => {
+          // The next stream says when to ask again.
+          if (isFailure(error) && isPassing(error.code)) return null;
+          throw error;
+        },
+      );
+      if (!found) return [];
       online.push(...found.online);
       if (!found.next) break;
       after = `?after=${found.next}`;
