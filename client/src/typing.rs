@@ -114,7 +114,7 @@ mod tests {
         assert!(!typing.heard(&on(circle, ada), later), "nothing new to show");
         assert_eq!(typing.people(circle), [ada, bob]);
         assert_eq!(typing.expires_at(), Some(begin + TYPING_LASTS));
-        assert!(typing.expire(begin + TYPING_LASTS - Duration::from_millis(1)).is_empty());
+        assert!(typing.expire(begin + TYPING_LASTS.mul_f64(0.99)).is_empty());
         assert_eq!(typing.expire(begin + TYPING_LASTS), HashSet::from([circle]));
         assert_eq!(typing.people(circle), [ada]);
         assert_eq!(typing.expire(later + TYPING_LASTS), HashSet::from([circle]));

@@ -216,7 +216,7 @@ pub async fn announce_presence(relay: WeakRelay, mut changes: watch::Receiver<()
     loop {
         let Some(next) = relay.upgrade().map(|it| it.ephemeral().present.lock().next_due()) else { return };
         tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
+            woken = changes.changed() => if woken.is_err() { return },
             () = async { match next { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {}
         }
         loop {

@@ -150,7 +150,9 @@ impl Engine {
         }
         // Not of the log: it neither covers anything nor goes into the cache.
         let (passed, events): (Vec<_>, Vec<_>) = events.into_iter().partition(passing::is_passing);
-        passed.iter().for_each(|event| self.passes(event));
+        for event in &passed {
+            self.passes(event);
+        }
         if events.is_empty() {
             return failed.map_or(Ok(None), Err);
         }
@@ -254,11 +256,9 @@ impl<'a> Batch<'a> {
                 serde_json::from_str(&event.data).map(|bye| self.outcome.bye = Some(bye)).map_err(Trouble::from)
             }
             Some(EventName::Ping) => Ok(()),
-            // Taken up before; they cover nothing.
-            Some(EventName::Typing | EventName::Presence) => return Ok(()),
             None if event.event_type == UNREADABLE => Err(Trouble::Event(event.data.clone())),
-            // Of a newer relay, and not of the log: nothing is missed by skipping it.
-            None => return Ok(()),
+            // Of a newer relay, or taken up before; in either case not of the log: nothing is missed by skipping it.
+            Some(EventName::Typing | EventName::Presence) | None => return Ok(()),
         };
         match understood {
             Ok(()) => {}

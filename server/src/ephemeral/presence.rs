@@ -136,7 +136,7 @@ mod tests {
         registry.enter(person, begin);
         assert_eq!(told(&mut registry, begin), [true]);
         for minute in 1..5 {
-            let at = begin + Duration::from_secs(60) * minute;
+            let at = begin + Duration::from_mins(1) * minute;
             registry.leave(person, at);
             registry.enter(person, at + GRACE / 2);
             assert_eq!(told(&mut registry, at + GRACE * 2), [] as [bool; 0]);
