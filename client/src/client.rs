@@ -29,7 +29,7 @@ use crate::{
     },
     engine::{Engine, Parts, now},
     error::ClientError,
-    limits::{DEVICE_INVITE_LIFE_S, INVITE_LIFE_S, INVITE_USES, OTHER_PROCESS_CHECK, UPDATES_WAITING_MAX},
+    limits::{DEVICE_INVITE_LIFE_S, INVITE_LIFE_S, INVITE_USES, UPDATES_WAITING_MAX},
     token::Tokens,
     view::{
         Anchor, CampusStatus, CampusView, CircleView, DeviceView, DraftView, InviteView, MessageView, NewInvite,
@@ -148,7 +148,7 @@ impl Client {
         loop {
             tokio::select! {
                 () = self.0.stop.cancelled() => return,
-                () = tokio::time::sleep(OTHER_PROCESS_CHECK) => {}
+                () = self.0.cache.written() => {}
             }
             match self.0.cache.version().await {
                 Ok(version) if before.replace(version) == Some(version) => {}

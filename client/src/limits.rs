@@ -48,8 +48,11 @@ pub const UPDATE_PAUSE: Duration = Duration::from_millis(30);
 /// Updates that a slow listener may be behind; then it takes everything anew.
 pub const UPDATES_WAITING_MAX: usize = 256;
 
-/// How often the outbox and the database are looked at for what another process wrote.
+/// How often the database's file is looked at for what another process wrote.
 pub const OTHER_PROCESS_CHECK: Duration = Duration::from_millis(250);
+
+/// After this the database is asked even if its file looks unchanged.
+pub const OTHER_PROCESS_LATEST: Duration = Duration::from_secs(5);
 
 /// Most unsent messages of a campus. Days offline fit; a runaway script does not fill the disk.
 pub const OUTBOX_MAX: u32 = 10_000;

@@ -3,11 +3,10 @@
 use circles_protocol::{
     CircleId, CircleKind, Code, DeviceId, Membership, MembershipState, Message, MessageId, Person, PersonId, Role,
 };
-use rusqlite::Connection;
 
 use crate::{
     failure::Failure,
-    store::sqlite::{circles, circles::StoredCircle, devices, memberships, messages, people},
+    store::{circles, circles::StoredCircle, devices, memberships, messages, people, session::Session},
 };
 
 /// Who asks: a device that showed its token.
@@ -19,7 +18,7 @@ pub struct Who {
 
 impl Who {
     /// The person, if the device still counts: it may have been revoked since it showed its token.
-    pub fn check(self, conn: &Connection) -> Result<Person, Failure> {
+    pub fn check(self, conn: &dyn Session) -> Result<Person, Failure> {
         let device = devices::get(conn, self.device)?.filter(|it| it.revoked_at.is_none());
         let known = device.is_some_and(|it| it.person_id == self.person);
         let person = if known { people::get(conn, self.person)? } else { None };
@@ -43,14 +42,14 @@ impl Seen {
 }
 
 /// A circle that the person may know of: an open one, or a private one that they are in.
-pub fn seen(conn: &Connection, circle: CircleId, person: PersonId) -> Result<Seen, Failure> {
+pub fn seen(conn: &dyn Session, circle: CircleId, person: PersonId) -> Result<Seen, Failure> {
     let found = known(conn, circle, person)?;
     let visible = found.stored.circle.kind == CircleKind::Open || found.joined().is_some();
     if visible { Ok(found) } else { Err(Failure::not_found()) }
 }
 
 /// A circle that the person is in, and their role there: a role in the campus holds in each circle of theirs.
-pub fn member(conn: &Connection, circle: CircleId, person: &Person) -> Result<(Seen, Role), Failure> {
+pub fn member(conn: &dyn Session, circle: CircleId, person: &Person) -> Result<(Seen, Role), Failure> {
     let found = known(conn, circle, person.id)?;
     match found.joined() {
         Some(membership) => {
@@ -66,7 +65,7 @@ pub fn member(conn: &Connection, circle: CircleId, person: &Person) -> Result<(S
 }
 
 /// A message that the person may see, and their role in its circle. Of other messages there is nothing to know.
-pub fn message(conn: &Connection, id: MessageId, person: &Person) -> Result<(Message, Role), Failure> {
+pub fn message(conn: &dyn Session, id: MessageId, person: &Person) -> Result<(Message, Role), Failure> {
     let message = messages::get(conn, id)?.ok_or_else(Failure::not_found)?.message;
     let (_, role) = member(conn, message.circle_id, person).map_err(|failure| match failure.code {
         Code::NotMember => Failure::not_found(),
@@ -75,7 +74,7 @@ pub fn message(conn: &Connection, id: MessageId, person: &Person) -> Result<(Mes
     Ok((message, role))
 }
 
-fn known(conn: &Connection, circle: CircleId, person: PersonId) -> Result<Seen, Failure> {
+fn known(conn: &dyn Session, circle: CircleId, person: PersonId) -> Result<Seen, Failure> {
     let stored = circles::get(conn, circle)?.ok_or_else(Failure::not_found)?;
     let membership = memberships::get(conn, circle, person)?;
     Ok(Seen { stored, membership })

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use circles_protocol::{CircleId, Entity, MembershipState, PersonId, Pos, Scope};
 
-use crate::ring::Subject;
+use crate::transport::ring::Subject;
 
 /// What one person may see, as of a position of the log.
 #[derive(Clone, Debug)]

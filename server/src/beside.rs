@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
+use tokio::runtime::Handle;
+
 use crate::{
     clock,
     relay::NewInvite,
+    settings::Settings,
     store::{
-        OpenError,
+        self, OpenError, StoreError, campus, circles,
         sqlite::{
             self,
             backup::{self, BackupError},
-            campus, circles,
         },
     },
 };
@@ -23,7 +25,7 @@ pub enum BesideError {
     Open(#[from] OpenError),
     /// The database does not answer.
     #[error("the database does not answer: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(#[from] StoreError),
     /// There is no circle of that name.
     #[error("there is no circle named {0:?}")]
     NoCircle(String),
@@ -32,15 +34,24 @@ pub enum BesideError {
     Backup(#[from] BackupError),
 }
 
-/// Makes an invite into the campus in a directory, and into the circle of that name; returns its code.
-pub fn invite(dir: &Path, mut invite: NewInvite, circle: Option<&str>) -> Result<String, BesideError> {
-    let conn = sqlite::open_beside(dir)?;
-    let of = campus::get(&conn)?.ok_or_else(|| OpenError::NoCampus { dir: dir.to_owned() })?;
-    if let Some(name) = circle {
-        let found = circles::by_name(&conn, name)?.ok_or_else(|| BesideError::NoCircle(name.to_owned()))?;
-        invite.circle_id = Some(found.circle.id);
-    }
-    Ok(invite.insert(&conn, &of, clock::now())?)
+/// Makes an invite into the campus that the settings name, and into the circle of that name; returns its code.
+pub async fn invite(settings: &Settings, invite: NewInvite, circle: Option<&str>) -> Result<String, BesideError> {
+    let (settings, circle, runtime) = (settings.clone(), circle.map(str::to_owned), Handle::current());
+    let work = move || {
+        store::beside(&settings, &runtime, |conn| {
+            let Some(of) = campus::get(conn)? else {
+                return Ok(Err(OpenError::NoCampus(settings.data_dir.display().to_string()).into()));
+            };
+            let mut invite = invite;
+            if let Some(name) = circle {
+                let Some(found) = circles::by_name(conn, &name)? else { return Ok(Err(BesideError::NoCircle(name))) };
+                invite.circle_id = Some(found.circle.id);
+            }
+            Ok(Ok(invite.insert(conn, &of, clock::now())?))
+        })
+    };
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?
 }
 
 /// Copies the campus in a directory to a file, whole or not at all, verified. The copy begins a new epoch.

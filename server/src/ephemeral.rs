@@ -26,6 +26,7 @@ use tokio::{
     sync::{broadcast, watch},
     time::{Instant, sleep, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::presence::Registry;
@@ -34,7 +35,7 @@ use crate::{
     failure::Failure,
     limits::{PRESENCE_PAUSE, SIGNALS_HELD_MAX, SIGNALS_WAITING_MAX},
     relay::{Relay, WeakRelay},
-    store::sqlite::{campus, memberships},
+    store::{campus, memberships},
     stream::frame,
 };
 
@@ -212,10 +213,11 @@ impl Signals {
 }
 
 /// Tells everyone who shares a circle with them of people who came and went, for as long as the relay is there.
-pub async fn announce_presence(relay: WeakRelay, mut changes: watch::Receiver<()>) {
+pub async fn announce_presence(relay: WeakRelay, mut changes: watch::Receiver<()>, closed: CancellationToken) {
     loop {
         let Some(next) = relay.upgrade().map(|it| it.ephemeral().present.lock().next_due()) else { return };
         tokio::select! {
+            () = closed.cancelled() => return,
             woken = changes.changed() => if woken.is_err() { return },
             () = async { match next { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {}
         }

@@ -55,9 +55,3 @@ impl From<StoreError> for Failure {
         }
     }
 }
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        StoreError::from(error).into()
-    }
-}

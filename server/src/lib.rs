@@ -21,7 +21,6 @@ mod failure;
 mod import;
 mod limits;
 mod relay;
-mod ring;
 mod secret;
 mod settings;
 mod store;

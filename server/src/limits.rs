@@ -74,6 +74,43 @@ pub const IMPORT_REPORTED_MAX: usize = 20;
 /// How long the first invite of a campus holds: a weekend passes before its owner comes to it.
 pub const FIRST_INVITE_LIFE: Duration = Duration::from_hours(7 * 24);
 
+/// Connections to Postgres of one instance: its readers, and the writer.
+pub const POSTGRES_CONNECTIONS_MAX: usize = 8;
+
+/// How long connecting to Postgres may take.
+pub const POSTGRES_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long data may stay unacknowledged until the connection to Postgres counts as dead.
+pub const POSTGRES_DEAD_AFTER: Duration = Duration::from_secs(10);
+
+/// How often the head of the log is looked at while anyone listens: the longest that a publisher which died between commit
+/// and Redis delays a message (design section 5).
+pub const HEAD_CHECK: Duration = Duration::from_secs(2);
+
+/// How long a change that others told of may be on its way before the database is asked for it.
+pub const HEAL_PATIENCE: Duration = Duration::from_millis(20);
+
+/// Most changes that are read at once to fill the ring.
+pub const FEED_ROWS_MAX: u64 = 256;
+
+/// Most batches that wait for Redis; beyond it they are dropped, and the database brings them (design 3.8).
+pub const REDIS_QUEUE_MAX: usize = 256;
+
+/// Most changes in one call of Redis: about 0.2 MB.
+pub const REDIS_APPEND_MAX: usize = 256;
+
+/// Most changes that one `XREAD` answers with.
+pub const REDIS_READ_MAX: usize = 512;
+
+/// How long one `XREAD` blocks, in ms; so long it takes at most until a lost Redis is noticed by reading.
+pub const REDIS_BLOCK_MS: usize = 2_000;
+
+/// How long connecting to Redis and an append may take.
+pub const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// First and longest wait before Redis is tried again.
+pub const REDIS_RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
 /// Signals (typing, presence) that a stream may be behind; then it skips some. A second of a lively campus.
 pub const SIGNALS_WAITING_MAX: usize = 256;
 

@@ -9,9 +9,8 @@ use std::{
 
 use axum::Router;
 use circles_protocol::{CampusId, CircleId, Code, Epoch, InviteId, InviteLink, Role, UnixMs};
-use rusqlite::Connection;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio::{net::TcpListener, runtime::Handle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
@@ -22,12 +21,9 @@ use crate::{
     failure::Failure,
     limits::{FIRST_INVITE_LIFE, STOP_GRACE},
     settings::Settings,
-    store::{
-        OpenError, Store,
-        sqlite::{campus, campus::Campus, invites::StoredInvite},
-    },
+    store::{OpenError, Store, StoreResult, campus, campus::Campus, invites::StoredInvite, session::Session},
     stream::OpenStreams,
-    transport::Memory,
+    transport::Transport,
     write::{Writer, invites},
 };
 
@@ -40,15 +36,17 @@ struct Inner {
     campus: Campus,
     first_invite: Option<String>,
     public_url: OnceLock<Url>,
-    store: Store,
+    store: Arc<Store>,
     writer: Writer,
-    transport: Memory,
+    transport: Transport,
     ephemeral: Ephemeral,
     streams: OpenStreams,
     rates: Rates,
     sightings: Sightings,
     stopping: CancellationToken,
     closed: CancellationToken,
+    /// What goes on beside requests.
+    tasks: TaskTracker,
 }
 
 /// A relay that may be gone.
@@ -79,7 +77,7 @@ impl NewInvite {
     pub const OWNER: Self = Self { role: Role::Owner, circle_id: None, max_uses: 1, life: FIRST_INVITE_LIFE };
 
     /// Stores the invite in the database of a campus; returns its code.
-    pub(crate) fn insert(&self, conn: &Connection, of: &Campus, now: UnixMs) -> rusqlite::Result<String> {
+    pub(crate) fn insert(&self, conn: &dyn Session, of: &Campus, now: UnixMs) -> StoreResult<String> {
         let life_ms = i64::try_from(self.life.as_millis()).unwrap_or(i64::MAX);
         let invite = StoredInvite {
             id: InviteId::new(),
@@ -100,23 +98,31 @@ impl NewInvite {
 impl Relay {
     /// Opens the campus in the data directory, and creates it at the first start. Only one relay can have it open.
     pub async fn open(settings: Settings) -> Result<Self, OpenError> {
-        let opened = tokio::task::spawn_blocking(move || Self::open_blocking(settings)).await;
+        let runtime = Handle::current();
+        let opened = tokio::task::spawn_blocking(move || Self::open_blocking(settings, &runtime)).await;
         let relay = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-        tokio::spawn(ephemeral::announce_presence(WeakRelay(Arc::downgrade(&relay.0)), relay.ephemeral().changes()));
+        let (weak, changes) = (WeakRelay(Arc::downgrade(&relay.0)), relay.ephemeral().changes());
+        relay.0.tasks.spawn(ephemeral::announce_presence(weak, changes, relay.0.closed.clone()));
         Ok(relay)
     }
 
-    fn open_blocking(settings: Settings) -> Result<Self, OpenError> {
-        let (store, mut conn) = Store::open(&settings.data_dir)?;
-        let tx = conn.transaction()?;
-        let (campus, first_invite) = match campus::get(&tx)? {
-            Some(campus) => (campus, None),
-            None => found(&tx, settings.campus_name.trim()).map(|(campus, code)| (campus, Some(code)))?,
+    fn open_blocking(settings: Settings, runtime: &Handle) -> Result<Self, OpenError> {
+        let create = |conn: &dyn Session| {
+            let (campus, first_invite) = match campus::get(conn)? {
+                Some(campus) => (campus, None),
+                None => found(conn, settings.campus_name.trim()).map(|(campus, code)| (campus, Some(code)))?,
+            };
+            Ok((campus, first_invite, campus::head(conn)?))
         };
-        tx.commit()?;
-        let transport = Memory::new(campus::head(&conn)?);
-        let writer = Writer::start(conn, campus.epoch.clone(), transport.clone()).map_err(OpenError::Writer)?;
-        tracing::info!(campus = %campus.name, epoch = %campus.epoch, database = %store.path().display(), "opened");
+        let (store, link, (campus, first_invite, head)) = Store::open(&settings, runtime, create)?;
+        let store = Arc::new(store);
+        let transport = Transport::new(&settings, campus.id, &campus.epoch, head)?;
+        let (tasks, closed) = (TaskTracker::new(), CancellationToken::new());
+        let entered = runtime.enter();
+        transport.start(&store, &campus.epoch, &tasks, &closed);
+        drop(entered);
+        let writer = Writer::start(link, campus.epoch.clone(), transport.clone()).map_err(OpenError::Writer)?;
+        tracing::info!(campus = %campus.name, epoch = %campus.epoch, database = %store.place(), "opened");
         Ok(Self(Arc::new(Inner {
             rates: Rates::new(&settings),
             ephemeral: Ephemeral::new(settings.presence_grace),
@@ -130,7 +136,8 @@ impl Relay {
             streams: OpenStreams::default(),
             sightings: Sightings::default(),
             stopping: CancellationToken::new(),
-            closed: CancellationToken::new(),
+            closed,
+            tasks,
         })))
     }
 
@@ -200,6 +207,8 @@ impl Relay {
         self.0.stopping.cancel();
         self.0.closed.cancel();
         self.0.writer.close().await;
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
         self.0.store.close();
         self.0.streams.ended().await;
         tracing::info!("closed");
@@ -225,7 +234,7 @@ impl Relay {
         &self.0.writer
     }
 
-    pub(crate) fn transport(&self) -> &Memory {
+    pub(crate) fn transport(&self) -> &Transport {
         &self.0.transport
     }
 
@@ -248,8 +257,7 @@ impl Relay {
         }
         let relay = self.clone();
         tokio::spawn(async move {
-            let noted =
-                relay.writer().run(move |tx| Ok(crate::store::sqlite::devices::seen(tx.conn(), who.device, tx.now())?));
+            let noted = relay.writer().run(move |tx| Ok(crate::store::devices::seen(tx.conn(), who.device, tx.now())?));
             if let Err(failure) = noted.await
                 && failure.code != Code::ShuttingDown
             {
@@ -276,7 +284,7 @@ impl Relay {
 }
 
 /// Creates a campus and the invite for its owner.
-fn found(conn: &Connection, name: &str) -> rusqlite::Result<(Campus, String)> {
+fn found(conn: &dyn Session, name: &str) -> StoreResult<(Campus, String)> {
     let campus = Campus {
         id: CampusId::new(),
         name: name.to_owned(),

@@ -15,6 +15,12 @@ use url::Url;
 pub struct Settings {
     /// Where the campus is kept.
     pub data_dir: PathBuf,
+    /// A Postgres database, `postgres://…`, for several instances; without it the campus is in `data_dir`, in SQLite.
+    pub database: Option<String>,
+    /// Redis between the instances: `redis://`, `rediss://` (TLS), or `redis+sentinel://host,host/service`.
+    pub redis: Option<String>,
+    /// About how many changes the stream in Redis keeps (`MAXLEN ~`).
+    pub redis_stream_max: usize,
     /// Where to listen.
     pub listen: SocketAddr,
     /// The address under which people reach the relay, for invite links; else `http://` and the address of `listen`.
@@ -55,6 +61,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             data_dir: PathBuf::from("circles-relay"),
+            database: None,
+            redis: None,
+            redis_stream_max: 1_000,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7080)),
             public_url: None,
             campus_name: "Campus".to_owned(),
@@ -117,6 +126,11 @@ impl Settings {
         }
         if !self.stream_lifetime.is_zero() && self.stream_lifetime < Duration::from_millis(100) {
             return Err(SettingsError::Value("stream_lifetime must be 0 or at least 100ms"));
+        }
+        if self.redis.is_some() && self.database.is_none() {
+            return Err(SettingsError::Value(
+                "redis serves several instances, which need a database they share: set both",
+            ));
         }
         if self.streams_per_person == 0 {
             return Err(SettingsError::Value("streams_per_person must be at least 1"));

@@ -11,12 +11,10 @@ use circles_protocol::{
         Receipt,
     },
 };
-use circles_relay::{NewInvite, OpenError, Relay, Settings};
+use circles_relay::Settings;
 use common::{Person, TestRelay, join_request, message, problem, quick};
-use futures::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 #[tokio::test]
 async fn the_first_invite_makes_an_owner_in_general_and_works_once() {
@@ -254,46 +252,6 @@ async fn too_many_attempts_to_join_from_one_address_wait() {
 }
 
 #[tokio::test]
-async fn a_relay_with_a_full_queue_says_so_and_loses_nothing_that_it_acknowledged() {
-    let relay = TestRelay::start().await;
-    let ada = relay.owner("Ada").await;
-    let general = ada.general().await;
-    // Another process holds the database: the writer waits for it, and the queue fills.
-    let beside = rusqlite::Connection::open(relay.dir().join("campus.db")).unwrap();
-    beside.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let posts = (0..1_300).map(|at| {
-        let ada = ada.clone();
-        tokio::spawn(async move {
-            let path = format!("/v1/circles/{general}/messages");
-            let body = serde_json::to_value(message(&at.to_string())).unwrap();
-            let response = ada.send(Method::POST, &path, Some(&body)).await;
-            if response.status().is_success() {
-                return Some(response.json::<Receipt>().await.unwrap());
-            }
-            assert_eq!(problem(response).await, Code::StoreUnavailable);
-            None
-        })
-    });
-    let mut answers: futures::stream::FuturesUnordered<_> = posts.collect();
-    assert_eq!(answers.next().await.unwrap().unwrap(), None, "nothing is acknowledged while nothing can be stored");
-    beside.execute_batch("COMMIT").unwrap();
-    let answers: Vec<_> = answers.collect().await;
-    let receipts: Vec<Receipt> = answers.into_iter().filter_map(Result::unwrap).collect();
-    assert!((1_000..1_300).contains(&receipts.len()), "{} were taken", receipts.len());
-    let stored: BTreeSet<(i64, [u8; 16])> = beside
-        .prepare("SELECT seq, id FROM message WHERE circle_id = ?1")
-        .unwrap()
-        .query_map([general.uuid().into_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
-    let acknowledged = receipts.iter().map(|it| (i64::from(it.seq), it.id.uuid().into_bytes())).collect();
-    assert_eq!(stored, acknowledged, "neither lost nor stored without saying so");
-    drop(beside);
-    relay.stop().await;
-}
-
-#[tokio::test]
 async fn the_interface_and_the_documents_are_served() {
     let relay = TestRelay::start().await;
     for (path, kind) in [
@@ -312,22 +270,6 @@ async fn the_interface_and_the_documents_are_served() {
     let page = relay.http.get(&relay.url).send().await.unwrap();
     assert!(page.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
     relay.stop().await;
-}
-
-#[tokio::test]
-async fn a_directory_is_opened_by_one_relay_and_a_newer_database_by_none() {
-    let relay = TestRelay::start().await;
-    let (dir, settings) = relay.stop().await;
-    let first = Relay::open(settings.clone()).await.unwrap();
-    assert!(matches!(Relay::open(settings.clone()).await, Err(OpenError::InUse { .. })));
-    first.close().await;
-    let file = dir.path().join("campus.db");
-    let conn = rusqlite::Connection::open(&file).unwrap();
-    conn.execute("INSERT INTO refinery_schema_history VALUES (9999, 'future', '', '0')", []).unwrap();
-    conn.close().unwrap();
-    let before = std::fs::read(&file).unwrap();
-    assert!(matches!(Relay::open(settings).await, Err(OpenError::Newer { found: 9999, .. })));
-    assert_eq!(std::fs::read(&file).unwrap(), before);
 }
 
 #[tokio::test]
@@ -355,20 +297,4 @@ async fn an_import_repeated_is_an_import_once() {
     assert_eq!(page.messages[1].reply_to, Some(page.messages[0].id));
     assert_eq!(page.messages[0].created_at.0, 1_359_212_644_000);
     relay.stop().await;
-}
-
-#[tokio::test]
-async fn a_backup_of_a_running_relay_opens_as_another_history() {
-    let relay = TestRelay::start().await;
-    let ada = relay.owner("Ada").await;
-    ada.post(ada.general().await, "kept").await;
-    let before: Me = ada.get("/v1/me").await;
-    let copy = TempDir::new().unwrap();
-    circles_relay::invite(relay.dir(), NewInvite::OWNER, None).unwrap();
-    circles_relay::backup(relay.dir(), &copy.path().join("campus.db")).unwrap();
-    let (_dir, settings) = relay.stop().await;
-    let settings = Settings { data_dir: copy.path().to_owned(), ..settings };
-    let restored = Relay::open(settings).await.unwrap();
-    assert_eq!(restored.campus().0, before.campus_id);
-    restored.close().await;
 }

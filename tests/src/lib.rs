@@ -38,8 +38,10 @@ pub fn port() -> Result<u16> {
 
 /// A program of this workspace, as `cargo build --workspace --bins` leaves it beside the tests.
 pub fn program(name: &str) -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let dir = test.parent().and_then(Path::parent).context("tests are in target/<profile>/deps")?;
+    let own = std::env::current_exe()?;
+    let dir = own.parent().context("programs are in a directory")?;
+    // Tests are one deeper.
+    let dir = if dir.ends_with("deps") { dir.parent().context("target/<profile>/deps")? } else { dir };
     let program = dir.join(name);
     if !program.exists() {
         bail!("{} is missing: run `cargo build --workspace --bins` first (`make test` does)", program.display());

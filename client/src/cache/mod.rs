@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::{
     error::ClientError,
-    limits::{BUSY_TIMEOUT, READERS_MAX},
+    limits::{BUSY_TIMEOUT, OTHER_PROCESS_CHECK, OTHER_PROCESS_LATEST, READERS_MAX},
 };
 
 mod migrations {
@@ -46,6 +46,7 @@ pub struct Cache {
     /// Holds the lock of the directory while this process runs the engine.
     engine_lock: Arc<Mutex<Option<File>>>,
     engine: bool,
+    log_file: Arc<Path>,
 }
 
 impl Cache {
@@ -68,6 +69,7 @@ impl Cache {
             readers: readers(&path),
             engine_lock: Arc::new(Mutex::new(engine_lock)),
             engine,
+            log_file: dir.join("circles.db-wal").into(),
         })
     }
 
@@ -124,6 +126,21 @@ impl Cache {
         match tokio::task::spawn_blocking(read).await {
             Ok(version) => version,
             Err(error) => Err(ClientError::Database(error.to_string())),
+        }
+    }
+
+    /// Returns when any process may have written to the database. It looks at the write-ahead log's file, which grows or
+    /// is rewritten with every commit: that costs a system call, where asking the database would cost a transaction. The
+    /// file's time is coarse, so at the latest after [`OTHER_PROCESS_LATEST`] it returns anyway.
+    pub async fn written(&self) {
+        let stamp = || std::fs::metadata(&*self.log_file).ok().map(|it| (it.len(), it.modified().ok()));
+        let before = stamp();
+        let latest = tokio::time::Instant::now() + OTHER_PROCESS_LATEST;
+        while tokio::time::Instant::now() < latest {
+            tokio::time::sleep(OTHER_PROCESS_CHECK).await;
+            if stamp() != before {
+                return;
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
         outbox::{self, Intent, Item},
     },
     error::ClientError,
-    limits::{OTHER_PROCESS_CHECK, RETRY_MAX},
+    limits::RETRY_MAX,
 };
 
 /// A message that was written this much before it is sent says when it was written, in ms.
@@ -39,7 +39,7 @@ impl Engine {
                 Ok(false) => tokio::select! {
                     () = self.0.signals.send.notified() => {}
                     // Another process of the same person may have put something in.
-                    () = tokio::time::sleep(OTHER_PROCESS_CHECK) => {}
+                    () = self.0.cache.written() => {}
                 },
                 Err(error) => {
                     tracing::debug!(%error, "what was written waits");

@@ -19,7 +19,7 @@ use crate::{
     limits::{LAST_SEEN_DEVICES_MAX, LAST_SEEN_INTERVAL},
     relay::Relay,
     secret::token_hash,
-    store::sqlite::devices,
+    store::devices,
 };
 
 /// The cookie for browsers: their `EventSource` cannot send a header.

@@ -8,7 +8,6 @@ use circles_protocol::{
     api::{ChangesPage, Order},
     limits::CHANGES_PAGE_MAX,
 };
-use rusqlite::Connection;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -20,9 +19,10 @@ use crate::{
     access,
     failure::Failure,
     relay::Relay,
-    store::sqlite::{
+    store::{
         campus,
         log::{self, Key, LogRow},
+        session::Session,
     },
 };
 
@@ -66,7 +66,7 @@ pub async fn page(
     Ok(Json(read.await?))
 }
 
-fn covered(conn: &Connection, stretch: &Stretch, limit: u32, epoch: Epoch) -> Result<ChangesPage, Failure> {
+fn covered(conn: &dyn Session, stretch: &Stretch, limit: u32, epoch: Epoch) -> Result<ChangesPage, Failure> {
     let scope = stretch.scope;
     let mut after = stretch.after.unwrap_or(Pos::ZERO);
     let head = campus::head(conn)?;

@@ -5,7 +5,6 @@ use circles_protocol::{
     CircleId, Person, Problem, Scope, Seq,
     api::{CircleState, Circles, CreateCircle, EditCircle},
 };
-use rusqlite::Connection;
 
 use super::{
     auth::Auth,
@@ -15,7 +14,7 @@ use crate::{
     access::{self, Seen},
     failure::Failure,
     relay::Relay,
-    store::sqlite::{circles, log, memberships, messages, people, read_markers},
+    store::{circles, log, memberships, messages, people, read_markers, session::Session},
     write,
 };
 
@@ -82,14 +81,14 @@ pub async fn edit(
 }
 
 /// The state to answer with after a change that the person was allowed to make, also if they are out by it.
-pub fn state_after(conn: &Connection, id: CircleId, person: &Person) -> Result<CircleState, Failure> {
+pub fn state_after(conn: &dyn Session, id: CircleId, person: &Person) -> Result<CircleState, Failure> {
     let stored = circles::get(conn, id)?.ok_or_else(Failure::not_found)?;
     let membership = memberships::get(conn, id, person.id)?;
     state_of(conn, Seen { stored, membership }, person)
 }
 
 /// A circle as a person sees it: messages and what is read of them only for members.
-pub fn state_of(conn: &Connection, seen: Seen, person: &Person) -> Result<CircleState, Failure> {
+pub fn state_of(conn: &dyn Session, seen: Seen, person: &Person) -> Result<CircleState, Failure> {
     let (id, head_seq) = (seen.stored.circle.id, seen.stored.head_seq);
     let marker = read_markers::get(conn, id, person.id)?;
     let read_seq = marker.map_or(Seq::ZERO, |it| it.seq);

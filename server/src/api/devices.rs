@@ -7,7 +7,7 @@ use circles_protocol::{
 };
 
 use super::{auth::Auth, extract::Path};
-use crate::{access::Who, failure::Failure, relay::Relay, store::sqlite::devices, write};
+use crate::{access::Who, failure::Failure, relay::Relay, store::devices, write};
 
 /// One's devices.
 #[utoipa::path(get, path = "/v1/devices", tag = "devices",

@@ -17,7 +17,7 @@ use crate::{
     failure::Failure,
     limits::PEOPLE_PAGE_MAX,
     relay::Relay,
-    store::sqlite::{campus, memberships},
+    store::{campus, memberships},
 };
 
 /// Say that one types in a circle, or no longer.

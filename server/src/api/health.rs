@@ -3,7 +3,7 @@
 use axum::extract::State;
 use circles_protocol::{Code, Problem};
 
-use crate::{failure::Failure, relay::Relay, store::sqlite::campus};
+use crate::{failure::Failure, relay::Relay, store::campus};
 
 /// The process answers.
 #[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, body = String)))]

@@ -20,7 +20,7 @@ use crate::{
     limits::INVITES_LISTED_MAX,
     relay::Relay,
     secret::invite_code,
-    store::sqlite::{circles, invites, invites::StoredInvite, people},
+    store::{circles, invites, invites::StoredInvite, people},
     write,
 };
 

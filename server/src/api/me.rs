@@ -11,7 +11,7 @@ use crate::{
     access,
     failure::Failure,
     relay::Relay,
-    store::sqlite::{campus, memberships},
+    store::{campus, memberships},
     write,
 };
 

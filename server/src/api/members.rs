@@ -18,7 +18,7 @@ use crate::{
     failure::Failure,
     limits::PEOPLE_PAGE_MAX,
     relay::Relay,
-    store::sqlite::{memberships, people},
+    store::{memberships, people},
     write,
 };
 

@@ -8,7 +8,6 @@ use circles_protocol::{
     api::{EditMessage, MessagesPage, PostMessage, React, Receipt},
     limits::MESSAGES_PAGE_MAX,
 };
-use rusqlite::Connection;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -21,7 +20,7 @@ use crate::{
     failure::Failure,
     limits::MESSAGES_PAGE_DEFAULT,
     relay::Relay,
-    store::sqlite::{campus, messages, people, reactions},
+    store::{campus, messages, people, reactions, session::Session},
     write,
 };
 
@@ -147,7 +146,7 @@ fn bounds(from: u64, to: u64) -> Result<(Seq, Seq), Failure> {
 }
 
 /// Adds to messages what it takes to show them.
-fn complete(conn: &Connection, page: Vec<Message>, head_seq: Seq, cursor: Cursor) -> Result<MessagesPage, Failure> {
+fn complete(conn: &dyn Session, page: Vec<Message>, head_seq: Seq, cursor: Cursor) -> Result<MessagesPage, Failure> {
     let inside: BTreeSet<MessageId> = page.iter().map(|it| it.id).collect();
     let mut context = BTreeMap::new();
     let mut found = Vec::new();

@@ -8,7 +8,7 @@ use super::{
     extract::{Params, limit},
     members::PersonsAfter,
 };
-use crate::{failure::Failure, limits::PEOPLE_PAGE_MAX, relay::Relay, store::sqlite::people};
+use crate::{failure::Failure, limits::PEOPLE_PAGE_MAX, relay::Relay, store::people};
 
 /// Everyone in the campus.
 #[utoipa::path(get, path = "/v1/people", tag = "people", params(PersonsAfter),

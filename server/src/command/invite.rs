@@ -51,7 +51,8 @@ impl Invite {
             max_uses: self.uses,
             life: Duration::from_secs(u64::from(self.days) * 24 * 3600),
         };
-        let code = circles_relay::invite(&settings.data_dir, invite, self.circle.as_deref())?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let code = runtime.block_on(circles_relay::invite(&settings, invite, self.circle.as_deref()))?;
         println!("{}", InviteLink::new(settings.public_url(), code).context("the public address makes no link")?);
         Ok(())
     }

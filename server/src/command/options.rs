@@ -21,6 +21,11 @@ pub struct Place {
     #[arg(long, value_name = "DIR", env = "CIRCLES_DATA_DIR")]
     data_dir: Option<PathBuf>,
 
+    /// A Postgres database for the campus, such as postgres://circles:secret@db.example.edu/circles?sslmode=require;
+    /// any number of instances may share it [default: SQLite in the data directory].
+    #[arg(long, value_name = "URL", env = "CIRCLES_DATABASE", hide_env_values = true)]
+    database: Option<String>,
+
     /// The address that people reach the relay at, for invite links, such as https://chat.example.edu [default: http://
     /// and the address of --listen].
     #[arg(long, value_name = "URL", env = "CIRCLES_PUBLIC_URL")]
@@ -48,6 +53,9 @@ impl Place {
         let mut settings = self.config.as_deref().map(Settings::from_file).transpose()?.unwrap_or_default();
         set(&mut settings.data_dir, self.data_dir.as_ref());
         set(&mut settings.listen, self.listen.as_ref());
+        if self.database.is_some() {
+            settings.database.clone_from(&self.database);
+        }
         if self.public_url.is_some() {
             settings.public_url.clone_from(&self.public_url);
         }
@@ -63,6 +71,15 @@ pub fn note_public_url(settings: &Settings) -> std::io::Result<()> {
 /// How the relay runs.
 #[derive(Args)]
 pub struct Running {
+    /// Redis between the instances: redis://, rediss:// (TLS) or redis+sentinel://host:port,host:port/service. Needs
+    /// --database. Messages arrive without it too, up to 2 s later.
+    #[arg(long, value_name = "URL", env = "CIRCLES_REDIS", hide_env_values = true)]
+    redis: Option<String>,
+
+    /// About how many changes the stream in Redis keeps [default: 1000].
+    #[arg(long, value_name = "N", env = "CIRCLES_REDIS_STREAM_MAX")]
+    redis_stream_max: Option<usize>,
+
     /// The campus's name when it is created [default: Campus].
     #[arg(long, value_name = "NAME", env = "CIRCLES_CAMPUS_NAME")]
     campus_name: Option<String>,
@@ -117,6 +134,10 @@ impl Running {
     /// Sets these options in the settings.
     pub fn apply(&self, settings: &mut Settings) {
         set(&mut settings.campus_name, self.campus_name.as_ref());
+        set(&mut settings.redis_stream_max, self.redis_stream_max.as_ref());
+        if self.redis.is_some() {
+            settings.redis.clone_from(&self.redis);
+        }
         set(&mut settings.stream_lifetime, self.stream_lifetime.as_ref());
         set(&mut settings.heartbeat, self.heartbeat.as_ref());
         set(&mut settings.drain, self.drain.as_ref());

@@ -6,7 +6,6 @@ use circles_protocol::{
     event::{EventName, Gap, Reset, ResetReason, ScopeGap},
     limits::REPLAY_CHANGES_MAX,
 };
-use rusqlite::Connection;
 
 use super::frame;
 use crate::{
@@ -14,7 +13,7 @@ use crate::{
     audience::{Audience, subject},
     failure::Failure,
     limits::POLL_FRAMES_MAX,
-    store::sqlite::{campus, circles, log, memberships},
+    store::{StoreResult, campus, circles, log, memberships, session::Session},
 };
 
 /// Where a stream begins.
@@ -36,7 +35,7 @@ pub struct Piece {
 }
 
 /// Judges the reader's cursor. Runs after the stream was registered for live changes.
-pub fn opening(conn: &Connection, who: Who, epoch: &Epoch, cursor: Option<&Cursor>) -> Result<Opening, Failure> {
+pub fn opening(conn: &dyn Session, who: Who, epoch: &Epoch, cursor: Option<&Cursor>) -> Result<Opening, Failure> {
     // Again, because the device may have been revoked before the stream was registered to be told.
     who.check(conn)?;
     let head = campus::head(conn)?;
@@ -51,7 +50,7 @@ pub fn opening(conn: &Connection, who: Who, epoch: &Epoch, cursor: Option<&Curso
 }
 
 /// The next piece after a position: some changes, or a gap up to the head if there are too many.
-pub fn next(conn: &Connection, who: Who, epoch: &Epoch, after: Pos) -> Result<Piece, Failure> {
+pub fn next(conn: &dyn Session, who: Who, epoch: &Epoch, after: Pos) -> Result<Piece, Failure> {
     let head = campus::head(conn)?;
     if head.get() - after.get().min(head.get()) > REPLAY_CHANGES_MAX {
         return gap(conn, who, epoch, after, head);
@@ -73,7 +72,7 @@ pub fn next(conn: &Connection, who: Who, epoch: &Epoch, after: Pos) -> Result<Pi
 }
 
 /// Names the stretches that the reader fetches by itself, and tells of the circles that it is no longer in.
-fn gap(conn: &Connection, who: Who, epoch: &Epoch, after: Pos, head: Pos) -> Result<Piece, Failure> {
+fn gap(conn: &dyn Session, who: Who, epoch: &Epoch, after: Pos, head: Pos) -> Result<Piece, Failure> {
     let audience = audience(conn, who, head)?;
     let mut scopes = Vec::new();
     let own = [Scope::Campus, Scope::Person(who.person)];
@@ -99,6 +98,6 @@ fn gap(conn: &Connection, who: Who, epoch: &Epoch, after: Pos, head: Pos) -> Res
     Ok(Piece { frames, until: head, audience })
 }
 
-fn audience(conn: &Connection, who: Who, as_of: Pos) -> rusqlite::Result<Audience> {
+fn audience(conn: &dyn Session, who: Who, as_of: Pos) -> StoreResult<Audience> {
     Ok(Audience::new(who.person, memberships::circles_of(conn, who.person)?, as_of))
 }

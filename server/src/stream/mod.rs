@@ -16,10 +16,7 @@ use circles_protocol::{
 };
 use futures::Stream;
 use rand::Rng;
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use self::backlog::{Opening, Piece};
 use crate::{
@@ -30,7 +27,7 @@ use crate::{
     failure::Failure,
     limits::{BYE_CLOSES_MAX, POLL_FRAMES_MAX},
     relay::Relay,
-    ring::Tail,
+    transport::{Listening, ring::Tail},
 };
 
 /// How long a stream waits before it asks a database again that did not answer.
@@ -43,7 +40,7 @@ pub async fn open(
     cursor: Option<Cursor>,
 ) -> Result<impl Stream<Item = Result<Bytes, Infallible>>, Failure> {
     let ticket = relay.streams().enter(who, relay.settings().streams_per_person)?;
-    let woken = relay.transport().subscribe();
+    let listening = relay.transport().listen();
     let signals = relay.ephemeral().subscribe();
     let epoch = relay.campus_row().epoch.clone();
     let opening = relay.store().read(move |conn| backlog::opening(conn, who, &epoch, cursor.as_ref())).await?;
@@ -56,7 +53,7 @@ pub async fn open(
         // The opening judges as of the head; a backlog beyond the limit becomes a gap even if the ring holds it.
         replay_until: opening.head,
         replays: true,
-        woken,
+        listening,
         sent_at: now,
         bye_at: bye_at(relay.settings().stream_lifetime, now),
         ends_at: None,
@@ -79,7 +76,7 @@ struct Live {
     replay_until: Pos,
     /// It still does.
     replays: bool,
-    woken: watch::Receiver<Pos>,
+    listening: Listening,
     sent_at: Instant,
     /// When the lifetime is over; none: never.
     bye_at: Option<Instant>,
@@ -136,7 +133,7 @@ fn run(first: Bytes, mut live: Live) -> impl Stream<Item = Result<Bytes, Infalli
 impl Live {
     /// The next bytes after `pos`; none at the head, empty if nothing of it is for this reader.
     async fn take(&mut self) -> Result<Option<Bytes>, Failure> {
-        self.woken.borrow_and_update();
+        self.listening.woken.borrow_and_update();
         let behind = self.replay_until.get().saturating_sub(self.pos.get());
         let tail = if behind > circles_protocol::limits::REPLAY_CHANGES_MAX {
             Tail::Fallen
@@ -170,7 +167,7 @@ impl Live {
         let due = self.ends_at.or(self.bye_at);
         let relay = self.relay.clone();
         tokio::select! {
-            _ = self.woken.changed() => None,
+            _ = self.listening.woken.changed() => None,
             () = self.signals.heard() => None,
             () = self.ticket.revoked.cancelled() => None,
             () = relay.closed() => None,

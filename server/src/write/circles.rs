@@ -10,7 +10,7 @@ use crate::{
     access,
     failure::Failure,
     secret::content_hash,
-    store::sqlite::{circles, circles::StoredCircle},
+    store::{circles, circles::StoredCircle},
 };
 
 /// Creates a circle, once (design 3.2); its maker owns it.

@@ -3,7 +3,7 @@
 use circles_protocol::{DeviceId, Person};
 
 use super::Tx;
-use crate::{failure::Failure, store::sqlite::devices};
+use crate::{failure::Failure, store::devices};
 
 /// Revokes a device of the person. Revoking twice is revoking once.
 pub fn revoke(tx: &mut Tx<'_>, person: &Person, id: DeviceId) -> Result<(), Failure> {

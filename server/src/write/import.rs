@@ -13,7 +13,7 @@ use super::{
 use crate::{
     failure::Failure,
     secret::content_hash,
-    store::sqlite::{circles, circles::StoredCircle, memberships, messages as stored, people},
+    store::{circles, circles::StoredCircle, memberships, messages as stored, people},
 };
 
 /// A line that was checked.

@@ -1,14 +1,13 @@
 //! Making and revoking invites.
 
 use circles_protocol::{Code, InviteId, Person, Role, UnixMs, api::CreateInvite};
-use rusqlite::Connection;
 
 use super::Tx;
 use crate::{
     access,
     failure::Failure,
     secret::{invite_code, token_hash},
-    store::sqlite::{campus::Campus, invites, invites::StoredInvite},
+    store::{StoreResult, campus::Campus, invites, invites::StoredInvite, session::Session},
 };
 
 /// Makes an invite, once (design 3.2).
@@ -47,7 +46,7 @@ pub fn create(tx: &mut Tx<'_>, of: &Campus, person: &Person, request: &CreateInv
 }
 
 /// Stores a new invite; returns its code. Invites are not in the log, so that another process may make one too.
-pub fn insert(conn: &Connection, of: &Campus, invite: &StoredInvite) -> rusqlite::Result<String> {
+pub fn insert(conn: &dyn Session, of: &Campus, invite: &StoredInvite) -> StoreResult<String> {
     let code = invite_code(&of.secret, invite.id);
     invites::insert(conn, invite, &token_hash(&code))?;
     Ok(code)

@@ -4,15 +4,14 @@ use circles_protocol::{
     Circle, CircleId, CircleKind, Code, Person, PersonId, Pos, Role, Seq,
     api::{Join, Joined},
 };
-use rusqlite::Connection;
 
 use super::{Tx, members};
 use crate::{
     failure::Failure,
     secret::{content_hash, digest, token_hash},
-    store::sqlite::{
+    store::{
         campus, campus::Campus, circles::StoredCircle, devices, devices::StoredDevice, invites, invites::StoredInvite,
-        people,
+        people, session::Session,
     },
 };
 
@@ -59,7 +58,7 @@ pub fn join(tx: &mut Tx<'_>, of: &Campus, request: &Join) -> Result<Joined, Fail
 }
 
 /// The invite with that code, if it still admits.
-pub fn usable(conn: &Connection, code: &str, now_ms: i64) -> Result<StoredInvite, Failure> {
+pub fn usable(conn: &dyn Session, code: &str, now_ms: i64) -> Result<StoredInvite, Failure> {
     let invite = invites::by_code(conn, &token_hash(code))?.ok_or_else(|| Failure::of(Code::InviteUnknown))?;
     if invite.revoked_at.is_some() {
         return Err(Failure::of(Code::InviteRevoked));
@@ -73,7 +72,7 @@ pub fn usable(conn: &Connection, code: &str, now_ms: i64) -> Result<StoredInvite
     Ok(invite)
 }
 
-fn again(conn: &Connection, of: &Campus, device: &StoredDevice, hash: [u8; 32]) -> Result<Joined, Failure> {
+fn again(conn: &dyn Session, of: &Campus, device: &StoredDevice, hash: [u8; 32]) -> Result<Joined, Failure> {
     if device.join_hash != hash {
         return Err(Failure::new(Code::IdConflict, "this device has joined with another request"));
     }

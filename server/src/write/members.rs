@@ -8,7 +8,7 @@ use super::Tx;
 use crate::{
     access,
     failure::Failure,
-    store::sqlite::{circles, memberships, people, read_markers},
+    store::{circles, memberships, people, read_markers},
 };
 
 /// Makes a person a member; nothing happens if they are. Their unread begin now, not with the circle's first message.

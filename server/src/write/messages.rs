@@ -11,7 +11,7 @@ use crate::{
     failure::Failure,
     limits::REACTIONS_PER_PERSON_MAX,
     secret::content_hash,
-    store::sqlite::{messages, messages::StoredMessage, reactions},
+    store::{messages, messages::StoredMessage, reactions},
 };
 
 /// Stores a message, once (design 3.2).

@@ -21,7 +21,6 @@ use std::{
 };
 
 use circles_protocol::{Change, Code, Epoch, Person};
-use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -29,9 +28,9 @@ use crate::{
     audience,
     failure::Failure,
     limits::{BATCH_COMMANDS_MAX, QUEUE_COMMANDS_MAX},
-    ring::Entry,
+    store::{WriterLink, session::Session},
     stream::frame,
-    transport::Memory,
+    transport::{Transport, ring::Entry},
 };
 
 /// Runs in the batch's transaction, or hears why there is none; gives back how to answer once all is durable or failed.
@@ -52,11 +51,11 @@ pub struct Writer {
 
 impl Writer {
     /// Starts the writer's thread.
-    pub fn start(conn: Connection, epoch: Epoch, transport: Memory) -> io::Result<Self> {
+    pub fn start(link: WriterLink, epoch: Epoch, transport: Transport) -> io::Result<Self> {
         let (queue, commands) = mpsc::channel(QUEUE_COMMANDS_MAX);
         let thread = std::thread::Builder::new()
             .name("campus-writer".to_owned())
-            .spawn(move || work(&conn, &epoch, &transport, commands))?;
+            .spawn(move || work(link, &epoch, &transport, commands))?;
         Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
     }
 
@@ -114,23 +113,26 @@ impl Writer {
     }
 }
 
-fn work(conn: &Connection, epoch: &Epoch, transport: &Memory, mut commands: mpsc::Receiver<Command>) {
+fn work(link: WriterLink, epoch: &Epoch, transport: &Transport, mut commands: mpsc::Receiver<Command>) {
     while let Some(first) = commands.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH_COMMANDS_MAX {
             let Ok(next) = commands.try_recv() else { break };
             batch.push(next);
         }
-        apply(conn, epoch, transport, batch);
+        let mut batch = Some(batch);
+        let lent = link.with(|session| apply(session, epoch, transport, batch.take().expect("it is applied once")));
+        if let Err(error) = lent {
+            let failure = Failure::from(error);
+            let refused = batch.into_iter().flatten().map(|command| command(Err(failure.clone())).answer);
+            refused.for_each(|answer| answer(Err(failure.clone())));
+        }
     }
-    if let Err(error) = conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
-        // The log stays in the WAL file, which the next start reads.
-        tracing::warn!(%error, "the last checkpoint failed");
-    }
+    link.finish();
 }
 
 /// Applies a batch in one transaction, makes it durable, publishes, and then answers.
-fn apply(conn: &Connection, epoch: &Epoch, transport: &Memory, batch: Vec<Command>) {
+fn apply(conn: &dyn Session, epoch: &Epoch, transport: &Transport, batch: Vec<Command>) {
     let mut answers = Vec::with_capacity(batch.len());
     let done = transact(conn, batch, &mut answers);
     if let Ok(changes) = &done {
@@ -148,7 +150,7 @@ fn apply(conn: &Connection, epoch: &Epoch, transport: &Memory, batch: Vec<Comman
     }
 }
 
-fn transact(conn: &Connection, batch: Vec<Command>, answers: &mut Vec<Answer>) -> Result<Vec<Change>, Failure> {
+fn transact(conn: &dyn Session, batch: Vec<Command>, answers: &mut Vec<Answer>) -> Result<Vec<Change>, Failure> {
     let mut batch = batch.into_iter();
     let done = Tx::begin(conn).map_err(Failure::from).and_then(|mut tx| {
         for command in batch.by_ref() {

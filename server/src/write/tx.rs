@@ -3,33 +3,34 @@
 use circles_protocol::{
     Change, Circle, CircleKind, Entity, Membership, Message, Person, Pos, Reaction, ReadMarker, Scope, UnixMs,
 };
-use rusqlite::Connection;
 
 use super::{Answer, Command};
 use crate::{
     clock,
     failure::Failure,
-    store::sqlite::{campus, circles, log, memberships, messages, people, reactions, read_markers},
+    store::{
+        StoreResult, campus, circles, log, memberships, messages, people, reactions, read_markers, session::Session,
+    },
 };
 
 /// One transaction of the writer. Entities are written through it, so that none changes without a row in the log.
 pub struct Tx<'c> {
-    conn: &'c Connection,
+    conn: &'c dyn Session,
     head: Pos,
     now: UnixMs,
     changes: Vec<Change>,
 }
 
 impl<'c> Tx<'c> {
-    pub(super) fn begin(conn: &'c Connection) -> rusqlite::Result<Self> {
-        conn.execute_batch("BEGIN IMMEDIATE")?;
+    pub(super) fn begin(conn: &'c dyn Session) -> StoreResult<Self> {
+        conn.begin_write()?;
         Ok(Self { conn, head: campus::head(conn)?, now: clock::now(), changes: Vec::new() })
     }
 
     /// Runs one command; if it is refused, its writes are undone. An error means that the whole transaction is lost.
     pub(super) fn attempt(&mut self, command: Command, answers: &mut Vec<Answer>) -> Result<(), Failure> {
         let (head, kept) = (self.head, self.changes.len());
-        if let Err(error) = self.conn.execute_batch("SAVEPOINT command") {
+        if let Err(error) = self.conn.script("SAVEPOINT command") {
             let failure = Failure::from(error);
             answers.push(command(Err(failure.clone())).answer);
             return Err(failure);
@@ -37,36 +38,37 @@ impl<'c> Tx<'c> {
         let applied = command(Ok(self));
         answers.push(applied.answer);
         let Some(failure) = applied.refused else {
-            return Ok(self.conn.execute_batch("RELEASE command")?);
+            return Ok(self.conn.script("RELEASE command")?);
         };
-        if self.conn.is_autocommit() {
-            // A full disk or a failing one: SQLite has rolled back everything, also what came before in this batch.
+        if !self.conn.is_open() {
+            // A full disk, a failing one, or a lost connection: everything is rolled back, also what came before in this
+            // batch.
             return Err(failure);
         }
-        self.conn.execute_batch("ROLLBACK TO command; RELEASE command")?;
+        self.conn.script("ROLLBACK TO command; RELEASE command")?;
         self.head = head;
         self.changes.truncate(kept);
         Ok(())
     }
 
-    pub(super) fn commit(self) -> rusqlite::Result<Vec<Change>> {
+    pub(super) fn commit(self) -> StoreResult<Vec<Change>> {
         if !self.changes.is_empty() {
             campus::set_head(self.conn, self.head)?;
         }
-        self.conn.execute_batch("COMMIT")?;
+        self.conn.script("COMMIT")?;
         Ok(self.changes)
     }
 
-    pub(super) fn roll_back(conn: &Connection) {
-        if !conn.is_autocommit()
-            && let Err(error) = conn.execute_batch("ROLLBACK")
+    pub(super) fn roll_back(conn: &dyn Session) {
+        if conn.is_open()
+            && let Err(error) = conn.script("ROLLBACK")
         {
             tracing::error!(%error, "a transaction cannot be rolled back");
         }
     }
 
     /// The connection, to read and to write what is not in the log.
-    pub fn conn(&self) -> &'c Connection {
+    pub fn conn(&self) -> &'c dyn Session {
         self.conn
     }
 

@@ -10,6 +10,7 @@ use circles_protocol::{
     api::{CircleState, Circles, CreateCircle, Join, Joined, PostMessage, Receipt},
 };
 use circles_relay::{NewInvite, Relay, Settings};
+use circles_test_servers::Postgres;
 use futures::StreamExt;
 use reqwest::{Client, Method, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
@@ -32,6 +33,11 @@ pub struct TestRelay {
     served: Option<JoinHandle<std::io::Result<()>>>,
 }
 
+/// Whether these are the stories of `postgres.rs`: the same files, compiled into another test program.
+pub fn on_postgres() -> bool {
+    env!("CARGO_CRATE_NAME") == "postgres"
+}
+
 pub fn quick() -> Settings {
     Settings {
         heartbeat: Duration::from_secs(5),
@@ -50,7 +56,19 @@ impl TestRelay {
 
     pub async fn with(settings: Settings) -> Self {
         let dir = TempDir::new().unwrap();
-        Self::on(dir, settings).await
+        let new = || Postgres::shared().unwrap().database().unwrap();
+        let database = settings.database.clone().or_else(|| on_postgres().then(new));
+        Self::on(dir, Settings { database, ..settings }).await
+    }
+
+    /// Another instance on the same database.
+    pub async fn beside(&self) -> Self {
+        self.beside_with(self.settings.clone()).await
+    }
+
+    /// Another instance on the same database, with other settings.
+    pub async fn beside_with(&self, settings: Settings) -> Self {
+        Self::on(TempDir::new().unwrap(), Settings { database: self.settings.database.clone(), ..settings }).await
     }
 
     async fn on(dir: TempDir, settings: Settings) -> Self {
@@ -67,6 +85,10 @@ impl TestRelay {
         });
         let http = Client::builder().no_proxy().build().unwrap();
         Self { relay, url, http, dir, settings, stop, served: Some(served) }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub fn dir(&self) -> &std::path::Path {

@@ -38,7 +38,12 @@ async fn main() -> Result<()> {
             tokio::time::sleep(Duration::from_secs(5)).await;
             let before = app.cpu_ms()?;
             tokio::time::sleep(idle).await;
-            let used_ms = app.cpu_ms()? - before;
+            let after = app.cpu_ms()?;
+            let mut used_ms = 0;
+            for ((name, before), (_, after)) in before.iter().zip(&after) {
+                println!("idle for {} s: {name} used {} ms of processor time", idle.as_secs(), after - before);
+                used_ms += after - before;
+            }
             #[expect(clippy::cast_precision_loss, reason = "some milliseconds")]
             let percent = used_ms as f64 / 10.0 / idle.as_secs_f64();
             println!("idle for {} s: {used_ms} ms of processor time, {percent:.2} % of a core", idle.as_secs());
@@ -121,13 +126,17 @@ impl App {
         }
     }
 
-    fn cpu_ms(&self) -> Result<u64> {
-        let mut ticks = 0;
-        for pid in self.tree()? {
+    /// What each process has used so far, in ms, with its name.
+    fn cpu_ms(&self) -> Result<Vec<(String, u64)>> {
+        let mut all = Vec::new();
+        let mut tree = self.tree()?;
+        tree.sort_unstable();
+        for pid in tree {
             let stat = stat(pid)?;
-            ticks += stat[11].parse::<u64>()? + stat[12].parse::<u64>()?;
+            let ticks = stat[11].parse::<u64>()? + stat[12].parse::<u64>()?;
+            all.push((fs::read_to_string(format!("/proc/{pid}/comm"))?.trim().to_owned(), ticks * 10));
         }
-        Ok(ticks * 10)
+        Ok(all)
     }
 
     /// The proportional share of each process, with its name.

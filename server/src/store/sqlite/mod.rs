@@ -1,17 +1,7 @@
-//! The SQLite store: one file, many readers, one writer (WAL). SQL is in the file of its noun.
+//! SQLite: one file, many readers, one writer (WAL).
 
 pub mod backup;
-pub mod campus;
-pub mod circles;
-pub mod devices;
-pub mod invites;
-pub mod log;
-pub mod memberships;
-pub mod messages;
-pub mod people;
-pub mod reactions;
-pub mod read_markers;
-mod value;
+mod session;
 
 use std::{
     fs::{File, TryLockError},
@@ -23,11 +13,11 @@ use std::{
 use deadpool_sqlite::{Config, Hook, HookError, Pool, PoolConfig, Runtime};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::StoreError;
+use super::{OpenError, StoreError, session::Session};
 use crate::limits::{BUSY_TIMEOUT, READER_WAIT, READERS_MAX};
 
 mod migrations {
-    refinery::embed_migrations!("src/store/sqlite/migrations");
+    refinery::embed_migrations!("src/store/migrations/sqlite");
 }
 
 /// The database's file in the data directory.
@@ -35,58 +25,14 @@ const DATABASE_FILE: &str = "campus.db";
 /// The file whose kernel lock says that a relay is running on the directory.
 const LOCK_FILE: &str = "relay.lock";
 
-/// Why a store did not open. Nothing was changed, except after `Migrate`, which rolls back to the version before.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The directory cannot be made or written.
-    #[error("cannot use the data directory {}: {source}", dir.display())]
-    Directory {
-        /// Which.
-        dir: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Another relay (or import) is running on it.
-    #[error("another relay is already running on {}; stop it first", dir.display())]
-    InUse {
-        /// Which.
-        dir: PathBuf,
-    },
-    /// The database was written by a newer Circles.
-    #[error(
-        "the database is of version {found}, and this Circles knows versions up to {known}: install a newer Circles. Nothing was changed"
-    )]
-    Newer {
-        /// The database's version.
-        found: i64,
-        /// The newest that this program knows.
-        known: i64,
-    },
-    /// There is no campus in the directory yet.
-    #[error("there is no campus in {} yet: start `circles-relay serve` first", dir.display())]
-    NoCampus {
-        /// Which.
-        dir: PathBuf,
-    },
-    /// A migration failed.
-    #[error("cannot bring the database to the present version: {0}")]
-    Migrate(#[from] refinery::Error),
-    /// The database does not answer.
-    #[error("cannot open the database: {0}")]
-    Database(#[from] rusqlite::Error),
-    /// The writer's thread cannot be started.
-    #[error("cannot start the writer: {0}")]
-    Writer(io::Error),
-}
-
 /// The database of one campus, opened by this process alone.
-pub struct Store {
+pub struct Database {
     path: PathBuf,
     readers: Pool,
     lock: Mutex<Option<File>>,
 }
 
-impl Store {
+impl Database {
     /// Locks the directory, opens and migrates the database; returns the store and the writer's connection.
     pub fn open(dir: &Path) -> Result<(Self, Connection), OpenError> {
         make_private(dir).map_err(|source| OpenError::Directory { dir: dir.to_owned(), source })?;
@@ -106,16 +52,16 @@ impl Store {
     pub async fn read<T, E, F>(&self, read: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<StoreError> + From<rusqlite::Error> + Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&dyn Session) -> Result<T, E> + Send + 'static,
     {
         let reader = self.readers.get().await.map_err(|error| {
             if self.readers.is_closed() { StoreError::Closed } else { StoreError::Unavailable(error.to_string()) }
         })?;
         reader
             .interact(move |conn| {
-                let snapshot = conn.transaction()?;
-                read(&snapshot)
+                let snapshot = conn.transaction().map_err(StoreError::from)?;
+                read(&*snapshot)
             })
             .await
             .map_err(|error| StoreError::Broken(error.to_string()))?
@@ -132,7 +78,7 @@ impl Store {
 pub fn open_beside(dir: &Path) -> Result<Connection, OpenError> {
     let path = dir.join(DATABASE_FILE);
     if !path.exists() {
-        return Err(OpenError::NoCampus { dir: dir.to_owned() });
+        return Err(OpenError::NoCampus(dir.display().to_string()));
     }
     connect(&path)
 }

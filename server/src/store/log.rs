@@ -1,12 +1,12 @@
 //! The log: rows that point at entities (design section 5).
 
 use circles_protocol::{Change, CircleId, Entity, MessageId, PersonId, Pos, Scope};
-use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::{
-    circles, memberships, messages, people, reactions, read_markers,
-    value::{blob, broken, pos_at},
+    StoreResult, circles, memberships, messages, people, reactions, read_markers,
+    session::{Row, Session, broken, params},
+    value::{blob, pos_at},
 };
 
 /// Which entity a row points at.
@@ -74,7 +74,7 @@ impl Key {
     }
 
     /// The entity's newest state.
-    pub fn load(&self, conn: &Connection) -> rusqlite::Result<Entity> {
+    pub fn load(&self, conn: &dyn Session) -> StoreResult<Entity> {
         let entity = match self {
             Self::Person(id) => people::get(conn, *id)?.map(Entity::Person),
             Self::Circle(id) => circles::get(conn, *id)?.map(|it| Entity::Circle(it.circle)),
@@ -91,57 +91,50 @@ impl Key {
 
 impl LogRow {
     /// The row with its entity's newest state.
-    pub fn load(&self, conn: &Connection) -> rusqlite::Result<Change> {
+    pub fn load(&self, conn: &dyn Session) -> StoreResult<Change> {
         Ok(Change { pos: self.pos, prev: self.prev, scope: self.scope, entity: self.key.load(conn)? })
     }
 }
 
-pub fn append(conn: &Connection, change: &Change) -> rusqlite::Result<()> {
+pub fn append(conn: &dyn Session, change: &Change) -> StoreResult<()> {
     let (kind, entity) = Key::of(&change.entity).columns();
     let (scope_kind, scope_id) = scope_columns(change.scope);
     let subject = match &change.entity {
         Entity::Membership(it) => Some(blob(it.person_id.uuid())),
         _ => None,
     };
-    conn.prepare_cached(
+    conn.run(
         "INSERT INTO log (pos, scope_kind, scope_id, prev, kind, entity, subject) VALUES (?, ?, ?, ?, ?, ?, ?)",
-    )?
-    .execute(params![
-        i64::from(change.pos),
-        scope_kind,
-        scope_id,
-        i64::from(change.prev),
-        kind,
-        entity,
-        subject
-    ])?;
+        params![i64::from(change.pos), scope_kind, scope_id, i64::from(change.prev), kind, entity, subject],
+    )?;
     Ok(())
 }
 
 /// The position of a scope's last change, zero if there is none. Index: `log_by_scope`.
-pub fn scope_head(conn: &Connection, scope: Scope) -> rusqlite::Result<Pos> {
+pub fn scope_head(conn: &dyn Session, scope: Scope) -> StoreResult<Pos> {
     let (kind, id) = scope_columns(scope);
-    conn.prepare_cached("SELECT coalesce(max(pos), 0) FROM log WHERE scope_kind = ? AND scope_id = ?")?
-        .query_row(params![kind, id], |row| pos_at(row, 0))
+    conn.get("SELECT coalesce(max(pos), 0) FROM log WHERE scope_kind = ? AND scope_id = ?", params![kind, id], |row| {
+        pos_at(row, 0)
+    })
 }
 
 /// The rows in `(after, until]` of all scopes, ascending. Primary key.
-pub fn range(conn: &Connection, after: Pos, until: Pos) -> rusqlite::Result<Vec<LogRow>> {
-    conn.prepare_cached(
+pub fn range(conn: &dyn Session, after: Pos, until: Pos) -> StoreResult<Vec<LogRow>> {
+    conn.all(
         "SELECT pos, prev, scope_kind, scope_id, kind, entity FROM log WHERE pos > ? AND pos <= ? ORDER BY pos",
-    )?
-    .query_map(params![i64::from(after), i64::from(until)], row)?
-    .collect()
+        params![i64::from(after), i64::from(until)],
+        row,
+    )
 }
 
 /// At most `limit` rows in `(after, until]` of one scope, from its upper or lower end; ascending. Index: `log_by_scope`.
 pub fn scope_range(
-    conn: &Connection,
+    conn: &dyn Session,
     scope: Scope,
     (after, until): (Pos, Pos),
     newest: bool,
     limit: u32,
-) -> rusqlite::Result<Vec<LogRow>> {
+) -> StoreResult<Vec<LogRow>> {
     let (kind, id) = scope_columns(scope);
     let sql = if newest {
         "SELECT pos, prev, scope_kind, scope_id, kind, entity FROM log
@@ -150,10 +143,7 @@ pub fn scope_range(
         "SELECT pos, prev, scope_kind, scope_id, kind, entity FROM log
          WHERE scope_kind = ? AND scope_id = ? AND pos > ? AND pos <= ? ORDER BY pos LIMIT ?"
     };
-    let mut rows: Vec<LogRow> = conn
-        .prepare_cached(sql)?
-        .query_map(params![kind, id, i64::from(after), i64::from(until), limit], row)?
-        .collect::<Result<_, _>>()?;
+    let mut rows: Vec<LogRow> = conn.all(sql, params![kind, id, i64::from(after), i64::from(until), limit], row)?;
     if newest {
         rows.reverse();
     }
@@ -161,21 +151,24 @@ pub fn scope_range(
 }
 
 /// The last row after `after` of each membership of a person, ascending. Index: `log_by_subject`.
-pub fn of_subject(conn: &Connection, person: PersonId, after: Pos) -> rusqlite::Result<Vec<LogRow>> {
-    conn.prepare_cached(
-        "SELECT max(pos), prev, scope_kind, scope_id, kind, entity FROM log
-         WHERE subject = ? AND pos > ? GROUP BY entity ORDER BY 1",
-    )?
-    .query_map(params![blob(person.uuid()), i64::from(after)], row)?
-    .collect()
+pub fn of_subject(conn: &dyn Session, person: PersonId, after: Pos) -> StoreResult<Vec<LogRow>> {
+    conn.all(
+        "SELECT pos, prev, scope_kind, scope_id, kind, entity FROM log AS last
+         WHERE subject = ? AND pos > ? AND NOT EXISTS (
+             SELECT 1 FROM log AS later
+             WHERE later.subject = last.subject AND later.pos > last.pos AND later.entity = last.entity)
+         ORDER BY pos",
+        params![blob(person.uuid()), i64::from(after)],
+        row,
+    )
 }
 
-fn row(row: &Row<'_>) -> rusqlite::Result<LogRow> {
+fn row(row: &Row<'_>) -> StoreResult<LogRow> {
     let (kind, entity): (i64, Vec<u8>) = (row.get(4)?, row.get(5)?);
     Ok(LogRow {
         pos: pos_at(row, 0)?,
         prev: pos_at(row, 1)?,
-        scope: scope_of(row.get(2)?, &row.get::<_, Vec<u8>>(3)?).ok_or_else(|| broken(3, "no scope"))?,
+        scope: scope_of(row.get(2)?, &row.get::<Vec<u8>>(3)?).ok_or_else(|| broken(3, "no scope"))?,
         key: Key::parse(kind, &entity).ok_or_else(|| broken(5, "no entity key"))?,
     })
 }

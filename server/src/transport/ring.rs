@@ -58,11 +58,11 @@ impl Ring {
     ///
     /// # Panics
     /// If it is not the next: a hole in the ring would be a message that streams never see (design 3.4).
-    pub fn push(&mut self, entry: Entry) {
+    pub fn push(&mut self, entry: Arc<Entry>) {
         assert_eq!(entry.pos, self.head.next(), "the ring has no holes");
         self.head = entry.pos;
         self.bytes += entry.frame.len();
-        self.entries.push_back(Arc::new(entry));
+        self.entries.push_back(entry);
         while self.entries.len() > self.entries_max || self.bytes > self.bytes_max {
             let Some(oldest) = self.entries.pop_front() else { break };
             self.bytes -= oldest.frame.len();
@@ -107,7 +107,7 @@ mod tests {
             let mut ring = Ring::new(pos(start), entries_max, bytes_max);
             for (at, size) in (start + 1..).zip(&sizes) {
                 let frame = Bytes::from(vec![b'x'; *size]);
-                ring.push(Entry { pos: pos(at), scope: Scope::Campus, subject: None, frame });
+                ring.push(Arc::new(Entry { pos: pos(at), scope: Scope::Campus, subject: None, frame }));
             }
             let head = start + sizes.len() as u64;
             prop_assert_eq!(ring.head(), pos(head));

@@ -1,0 +1,75 @@
+//! Fills the ring from the database: what neither this instance's writer nor Redis brought.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use circles_protocol::{Epoch, Pos};
+use tokio::time::{Instant, sleep_until};
+
+use super::{Transport, ring::Entry};
+use crate::{
+    audience,
+    failure::Failure,
+    limits::{FEED_ROWS_MAX, HEAD_CHECK, HEAL_PATIENCE, RING_CHANGES_MAX},
+    store::{Store, campus, log},
+    stream::frame,
+};
+
+/// Keeps the ring at the head of the log while anyone listens.
+pub async fn follow(transport: Transport, store: Arc<Store>, epoch: Epoch) {
+    let mut told = transport.0.told.subscribe();
+    loop {
+        transport.listened().await;
+        if let Err(failure) = catch_up(&transport, &store, &epoch).await {
+            tracing::warn!(%failure, "the log cannot be read; trying again");
+        }
+        let check = Instant::now() + HEAD_CHECK;
+        tokio::select! {
+            // Told of more than the ring holds: the message itself may be just behind, so that it need not be read.
+            () = async {
+                drop(told.wait_for(|told| *told > transport.head()).await);
+                tokio::time::sleep(HEAL_PATIENCE).await;
+            } => {}
+            () = sleep_until(check) => {}
+        }
+    }
+}
+
+async fn catch_up(transport: &Transport, store: &Arc<Store>, epoch: &Epoch) -> Result<(), Failure> {
+    loop {
+        let after = transport.head();
+        let wanted = store.read(|conn| Ok::<_, Failure>(campus::head(conn)?)).await?;
+        if wanted <= after {
+            return Ok(());
+        }
+        if wanted.get() - after.get() > RING_CHANGES_MAX as u64 {
+            transport.skip_to(wanted);
+            return Ok(());
+        }
+        let entries = load(store, epoch, after, wanted).await?;
+        let before = transport.head();
+        transport.offer(&entries);
+        let healed = transport.head().get() - before.get();
+        transport.0.healed.fetch_add(usize::try_from(healed).unwrap_or(usize::MAX), Ordering::Relaxed);
+    }
+}
+
+/// The changes in `(after, until]`, some of them if they are many; each with its entity's newest state.
+pub async fn load(store: &Arc<Store>, epoch: &Epoch, after: Pos, until: Pos) -> Result<Vec<Arc<Entry>>, Failure> {
+    let epoch = epoch.clone();
+    let until = until.min(Pos::try_from(after.get() + FEED_ROWS_MAX).unwrap_or(Pos::MAX));
+    store
+        .read(move |conn| {
+            let mut entries = Vec::new();
+            for row in log::range(conn, after, until)? {
+                let change = row.load(conn)?;
+                entries.push(Arc::new(Entry {
+                    pos: change.pos,
+                    scope: change.scope,
+                    subject: audience::subject(&change.entity),
+                    frame: frame::change(&epoch, &change),
+                }));
+            }
+            Ok(entries)
+        })
+        .await
+}

@@ -1,0 +1,346 @@
+//! Redis Streams between the instances: one stream for each campus, whose ids are positions (design section 5).
+//!
+//! It is an optimisation (design 3.8): whatever it loses, repeats or never gets comes from the database.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use circles_protocol::{CampusId, CircleId, Epoch, PersonId, Pos, Scope};
+use redis::{
+    AsyncCommands, AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, Script,
+    aio::MultiplexedConnection,
+    sentinel::{SentinelClient, SentinelServerType},
+    streams::{StreamId, StreamReadOptions, StreamReadReply},
+};
+use tokio::sync::mpsc;
+
+use super::{
+    Transport, feed,
+    ring::{Entry, Subject},
+};
+use crate::{
+    failure::Failure,
+    limits::{REDIS_APPEND_MAX, REDIS_BLOCK_MS, REDIS_QUEUE_MAX, REDIS_READ_MAX, REDIS_RETRY, REDIS_TIMEOUT},
+    store::{OpenError, Store, campus},
+};
+
+/// The stream of one campus. Cheap to clone.
+#[derive(Clone)]
+pub struct Redis(Arc<Inner>);
+
+struct Inner {
+    server: Server,
+    key: String,
+    epoch: Epoch,
+    stream_max: usize,
+    append: Script,
+    queue: mpsc::Sender<Vec<Arc<Entry>>>,
+    queued: Mutex<Option<mpsc::Receiver<Vec<Arc<Entry>>>>>,
+    up: AtomicBool,
+}
+
+/// Where Redis is.
+enum Server {
+    One(Client),
+    /// The sentinels know which of several is the master.
+    Sentinels(tokio::sync::Mutex<SentinelClient>),
+}
+
+/// What an append came to.
+enum Appended {
+    /// The stream holds the changes.
+    Done,
+    /// The stream lacks what follows this position.
+    Gap(Pos),
+    /// The stream is of another history.
+    Epoch,
+}
+
+impl Redis {
+    /// The stream of a campus at an address. It need not answer yet.
+    pub fn new(url: &str, campus: CampusId, epoch: &Epoch, stream_max: usize) -> Result<Self, OpenError> {
+        let (queue, queued) = mpsc::channel(REDIS_QUEUE_MAX);
+        Ok(Self(Arc::new(Inner {
+            server: Server::parse(url).map_err(|error| OpenError::Redis(error.to_string()))?,
+            key: format!("circles:{campus}:log"),
+            epoch: epoch.clone(),
+            stream_max,
+            append: Script::new(include_str!("append.lua")),
+            queue,
+            queued: Mutex::new(Some(queued)),
+            up: AtomicBool::new(false),
+        })))
+    }
+
+    /// Whether the last attempt succeeded.
+    pub fn is_up(&self) -> bool {
+        self.0.up.load(Ordering::Relaxed)
+    }
+
+    /// Puts changes on their way. If Redis is slow or away they are dropped: the database has them.
+    pub fn send(&self, entries: Vec<Arc<Entry>>) {
+        drop(self.0.queue.try_send(entries));
+    }
+
+    /// Appends what [`Redis::send`] brings, for ever.
+    pub async fn publish(self, store: Arc<Store>) {
+        let taken = self.0.queued.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut queued = taken.expect("there is one publisher");
+        let mut wait = REDIS_RETRY.0;
+        loop {
+            match self.publish_while_up(&store, &mut queued).await {
+                Ok(()) => return,
+                Err(error) => self.down("appended to", &error),
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(REDIS_RETRY.1);
+            // Too late for these: whoever lacks them has them from the database.
+            while queued.try_recv().is_ok() {}
+        }
+    }
+
+    async fn publish_while_up(
+        &self,
+        store: &Arc<Store>,
+        queued: &mut mpsc::Receiver<Vec<Arc<Entry>>>,
+    ) -> Result<(), RedisError> {
+        let mut conn = self.0.server.connect(Some(REDIS_TIMEOUT)).await?;
+        self.warn_of_eviction(&mut conn).await;
+        self.up();
+        while let Some(mut entries) = queued.recv().await {
+            while entries.len() < REDIS_APPEND_MAX {
+                let Ok(more) = queued.try_recv() else { break };
+                entries.extend(more);
+            }
+            self.append(&mut conn, store, &entries).await?;
+        }
+        Ok(())
+    }
+
+    /// Appends changes after whatever the stream lacks before them.
+    async fn append(
+        &self,
+        conn: &mut MultiplexedConnection,
+        store: &Arc<Store>,
+        entries: &[Arc<Entry>],
+    ) -> Result<(), RedisError> {
+        let Some(first) = entries.first() else { return Ok(()) };
+        // Each round closes a part of the gap, or begins the stream anew.
+        for _ in 0..=self.0.stream_max {
+            match self.append_once(conn, entries).await? {
+                Appended::Done => return Ok(()),
+                Appended::Gap(top) if first.pos.get() - top.get() > self.0.stream_max as u64 => {
+                    let () = conn.del(&self.0.key).await?;
+                }
+                Appended::Gap(top) => {
+                    let missing = feed::load(store, &self.0.epoch, top, first.pos).await;
+                    match missing {
+                        Ok(missing) => drop(self.append_once(conn, &missing).await?),
+                        Err(failure) => {
+                            tracing::warn!(%failure, "what Redis lacks cannot be read; the database will tell by itself");
+                            return Ok(());
+                        }
+                    }
+                }
+                Appended::Epoch => {
+                    let present = store.read(|conn| Ok::<_, Failure>(campus::get(conn)?)).await;
+                    if present.is_ok_and(|it| it.is_some_and(|it| it.epoch == self.0.epoch)) {
+                        tracing::info!("the stream in Redis is of an earlier history: it begins anew");
+                        let () = conn.del(&self.0.key).await?;
+                    } else {
+                        tracing::error!("the campus has another history now: restart this relay");
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn append_once(&self, conn: &mut MultiplexedConnection, entries: &[Arc<Entry>]) -> RedisResult<Appended> {
+        let mut call = self.0.append.key(&self.0.key);
+        call.arg(self.0.epoch.as_str()).arg(self.0.stream_max);
+        for entry in entries {
+            call.arg(entry.pos.get())
+                .arg(entry.scope.to_string())
+                .arg(subject_text(entry.subject))
+                .arg(&entry.frame[..]);
+        }
+        let (answer, top): (String, String) = call.invoke_async(conn).await?;
+        Ok(match answer.as_str() {
+            "GAP" => Appended::Gap(position(&top).ok_or_else(|| strange("a gap without a position"))?),
+            "EPOCH" => Appended::Epoch,
+            _ => Appended::Done,
+        })
+    }
+
+    /// Reads what other instances append, for ever, while anyone listens.
+    pub async fn read(self, transport: Transport) {
+        let mut wait = REDIS_RETRY.0;
+        loop {
+            transport.listened().await;
+            match self.read_while_up(&transport).await {
+                Ok(()) => {
+                    wait = REDIS_RETRY.0;
+                    continue;
+                }
+                Err(error) => self.down("read", &error),
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(REDIS_RETRY.1);
+        }
+    }
+
+    /// One blocking `XREAD` after the other, on a connection of its own; until nobody listens.
+    async fn read_while_up(&self, transport: &Transport) -> RedisResult<()> {
+        let mut conn = self.0.server.connect(None).await?;
+        self.up();
+        let options = StreamReadOptions::default().block(REDIS_BLOCK_MS).count(REDIS_READ_MAX);
+        let mut last = transport.head();
+        while *transport.0.listeners.borrow() > 0 {
+            last = last.max(transport.head());
+            let from = format!("{last}-0");
+            // A dead connection does not answer at all.
+            let patience = Duration::from_millis(REDIS_BLOCK_MS as u64) + REDIS_TIMEOUT;
+            let (keys, ids) = ([self.0.key.as_str()], [from]);
+            let read = conn.xread_options(&keys, &ids, &options);
+            let read: Option<StreamReadReply> =
+                tokio::time::timeout(patience, read).await.map_err(|_| strange("no answer"))??;
+            let ids = read.into_iter().flat_map(|it| it.keys).flat_map(|it| it.ids);
+            let mut entries = Vec::new();
+            for id in ids {
+                let Some(entry) = self.entry(&id) else { continue };
+                last = last.max(entry.pos);
+                entries.push(Arc::new(entry));
+            }
+            transport.offer(&entries);
+        }
+        Ok(())
+    }
+
+    fn entry(&self, id: &StreamId) -> Option<Entry> {
+        let entry = parse(id).filter(|(epoch, _)| epoch == self.0.epoch.as_str());
+        if entry.is_none() {
+            tracing::warn!(id = %id.id, "an entry of the stream in Redis is of no use");
+        }
+        entry.map(|(_, entry)| entry)
+    }
+
+    fn up(&self) {
+        if !self.0.up.swap(true, Ordering::Relaxed) {
+            tracing::info!("Redis is there");
+        }
+    }
+
+    fn down(&self, what: &str, error: &RedisError) {
+        if self.0.up.swap(false, Ordering::Relaxed) {
+            tracing::warn!(%error, "Redis cannot be {what}: messages come from the database, up to 2 s later");
+        }
+    }
+
+    /// With another policy Redis throws streams away when its memory is full: nothing is lost, but all is slower.
+    async fn warn_of_eviction(&self, conn: &mut MultiplexedConnection) {
+        let info: RedisResult<String> = redis::cmd("INFO").arg("memory").query_async(conn).await;
+        let policy =
+            info.ok().and_then(|it| Some(it.lines().find_map(|it| it.strip_prefix("maxmemory_policy:"))?.to_owned()));
+        if let Some(policy) = policy.filter(|it| it != "noeviction") {
+            tracing::warn!(%policy, "set maxmemory-policy to noeviction in Redis");
+        }
+    }
+}
+
+impl Server {
+    /// `redis://…` and `rediss://…` as everywhere; `redis+sentinel://host:port,host:port/service[/db]` and
+    /// `rediss+sentinel://…` for sentinels.
+    fn parse(url: &str) -> RedisResult<Self> {
+        let sentinels = url.split_once("+sentinel://");
+        let Some((scheme, rest)) = sentinels else { return Ok(Self::One(Client::open(url)?)) };
+        let (hosts, service) =
+            rest.split_once('/').ok_or_else(|| strange("redis+sentinel://host:port,…/service names a service"))?;
+        let hosts: Vec<String> = hosts.split(',').map(|it| format!("{scheme}://{it}/")).collect();
+        let client = SentinelClient::build(hosts, service, None, SentinelServerType::Master)?;
+        Ok(Self::Sentinels(tokio::sync::Mutex::new(client)))
+    }
+
+    /// A new connection: one that broke may belong to a master that is none any more.
+    async fn connect(&self, response_timeout: Option<Duration>) -> RedisResult<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(REDIS_TIMEOUT))
+            .set_response_timeout(response_timeout);
+        let client = match self {
+            Self::One(client) => client.clone(),
+            Self::Sentinels(client) => tokio::time::timeout(REDIS_TIMEOUT, client.lock().await.async_get_client())
+                .await
+                .map_err(|_| strange("no sentinel answers"))??,
+        };
+        client.get_multiplexed_async_connection_with_config(&config).await
+    }
+}
+
+fn strange(what: &'static str) -> RedisError {
+    RedisError::from((ErrorKind::Io, what))
+}
+
+fn position(text: &str) -> Option<Pos> {
+    text.parse::<u64>().ok().and_then(|it| it.try_into().ok())
+}
+
+fn parse(id: &StreamId) -> Option<(String, Entry)> {
+    let pos = position(id.id.strip_suffix("-0")?)?;
+    let text = |name| id.get::<String>(name);
+    let entry = Entry {
+        pos,
+        scope: text("scope")?.parse::<Scope>().ok()?,
+        subject: subject_of(&text("subject")?)?,
+        frame: id.get::<Vec<u8>>("frame")?.into(),
+    };
+    Some((text("epoch")?, entry))
+}
+
+/// `person circle 1|0`, or nothing.
+fn subject_text(subject: Option<Subject>) -> String {
+    subject.map_or_else(String::new, |it| format!("{} {} {}", it.person, it.circle, u8::from(it.joined)))
+}
+
+fn subject_of(text: &str) -> Option<Option<Subject>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let mut parts = text.split(' ');
+    let person = parts.next()?.parse::<PersonId>().ok()?;
+    let circle = parts.next()?.parse::<CircleId>().ok()?;
+    let joined = match parts.next()? {
+        "1" => true,
+        "0" => false,
+        _ => return None,
+    };
+    Some(Some(Subject { person, circle, joined }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_reads_back_what_it_wrote() {
+        for joined in [true, false] {
+            let subject = Some(Subject { person: PersonId::new(), circle: CircleId::new(), joined });
+            assert_eq!(subject_of(&subject_text(subject)), Some(subject));
+        }
+        assert_eq!(subject_of(""), Some(None));
+        assert_eq!(subject_of("nonsense"), None);
+    }
+
+    #[test]
+    fn addresses_of_one_server_and_of_sentinels_are_understood() {
+        assert!(matches!(Server::parse("redis://127.0.0.1:6379/2"), Ok(Server::One(_))));
+        assert!(matches!(Server::parse("redis+sentinel://a:26379,b:26379/main"), Ok(Server::Sentinels(_))));
+        assert!(Server::parse("redis+sentinel://a:26379").is_err());
+        assert!(Server::parse("http://a").is_err());
+    }
+}

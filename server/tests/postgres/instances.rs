@@ -1,0 +1,225 @@
+//! Several instances on one database: with Redis, without it, and with a Redis that loses everything.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use circles_protocol::{CircleKind, Code, api::Me};
+use circles_relay::{Relay, Settings};
+use circles_test_servers::{Postgres, Redis};
+use common::{Events, Person, TestRelay, message, problem, quick};
+use reqwest::Method;
+use serde_json::json;
+
+/// How long a message may take without Redis: the head is looked at every 2 s.
+const BY_HEAD_CHECK: Duration = Duration::from_secs(4);
+/// How long it may take with Redis: well under the head check, so that it cannot have been that.
+const BY_REDIS: Duration = Duration::from_millis(1_500);
+
+/// The same person at another instance.
+fn at(relay: &TestRelay, person: &Person) -> Person {
+    Person { url: relay.url.clone(), ..person.clone() }
+}
+
+fn with_redis(redis: &Redis) -> Settings {
+    Settings { redis: Some(redis.url()), ..quick() }
+}
+
+async fn live(person: &Person) -> Events {
+    let mut events = person.stream(Some(&person.get::<Me>("/v1/me").await.cursor)).await;
+    events.until(|it| it.name == "ping").await;
+    events
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_that_start_together_make_one_campus_and_one_first_invite() {
+    let database = Postgres::shared().unwrap().database().unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let open = (0..6).map(|_| Relay::open(Settings { database: Some(database.clone()), ..quick() }));
+    let relays: Vec<Relay> = futures::future::join_all(open).await.into_iter().map(Result::unwrap).collect();
+    let campuses: BTreeSet<String> = relays.iter().map(|it| it.campus().0.to_string()).collect();
+    assert_eq!(campuses.len(), 1);
+    assert_eq!(relays.iter().filter(|it| it.first_invite().is_some()).count(), 1);
+    for relay in relays {
+        relay.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_reaches_the_streams_of_another_instance_without_redis() {
+    let first = TestRelay::start().await;
+    let second = first.beside().await;
+    let (ada, bob) = (first.owner("Ada").await, at(&second, &first.person("Bob").await));
+    let general = ada.general().await;
+    let mut events = live(&bob).await;
+    let begun = Instant::now();
+    ada.post(general, "hello").await;
+    events.until_text("hello").await;
+    assert!(begun.elapsed() < BY_HEAD_CHECK, "{:?}", begun.elapsed());
+    drop(events);
+    second.stop().await;
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_redis_it_takes_a_moment_and_a_lost_redis_loses_nothing() {
+    let redis = Redis::start().unwrap();
+    let first = TestRelay::with(with_redis(&redis)).await;
+    let second = first.beside_with(with_redis(&redis)).await;
+    let (ada, bob) = (first.owner("Ada").await, at(&second, &first.person("Bob").await));
+    let general = ada.general().await;
+    let mut events = live(&bob).await;
+    // The readers need a moment to be there.
+    ada.post(general, "first").await;
+    events.until_text("first").await;
+    let begun = Instant::now();
+    ada.post(general, "by redis").await;
+    events.until_text("by redis").await;
+    assert!(begun.elapsed() < BY_REDIS, "{:?}", begun.elapsed());
+
+    redis.command(&["FLUSHALL"]).unwrap();
+    ada.post(general, "after it was emptied").await;
+    events.until_text("after it was emptied").await;
+    redis.kill().unwrap();
+    ada.post(general, "while it is dead").await;
+    events.until_text("while it is dead").await;
+    redis.restart().unwrap();
+    ada.post(general, "once it is back").await;
+    events.until_text("once it is back").await;
+    // It heals by itself: before long it is fast again.
+    let mut n = 0;
+    loop {
+        n += 1;
+        let begun = Instant::now();
+        let text = format!("after it came back {n}");
+        ada.post(general, &text).await;
+        events.until_text(&text).await;
+        if begun.elapsed() < Duration::from_millis(200) {
+            break;
+        }
+        assert!(n < 10, "Redis is not used again");
+    }
+    drop(events);
+    second.stop().await;
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_in_redis_that_lost_its_tail_or_went_back_in_time_is_mended() {
+    let redis = Redis::start().unwrap();
+    let first = TestRelay::with(with_redis(&redis)).await;
+    let second = first.beside_with(with_redis(&redis)).await;
+    let (ada, bob) = (first.owner("Ada").await, at(&second, &first.person("Bob").await));
+    let general = ada.general().await;
+    let mut events = live(&bob).await;
+    ada.post(general, "first").await;
+    events.until_text("first").await;
+    let key = redis.command(&["KEYS", "circles:*:log"]).unwrap();
+    for n in 0..20 {
+        let text = format!("before {n}");
+        ada.post(general, &text).await;
+        events.until_text(&text).await;
+        // The newest entries vanish, as after a failover to a replica that lagged.
+        let ids = redis.command(&["XREVRANGE", &key, "+", "-", "COUNT", "3"]).unwrap();
+        let gone: Vec<&str> = ids.lines().filter(|it| it.ends_with("-0")).collect();
+        redis.command(&[&["XDEL", &key][..], &gone].concat()).unwrap();
+        let text = format!("after {n}");
+        ada.post(general, &text).await;
+        let seen = events.until_text(&text).await;
+        assert_eq!(seen.iter().filter(|it| it.name == "change").count(), 1, "once, and nothing before it again");
+    }
+    drop(events);
+    second.stop().await;
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_several_instances_write_at_once_is_one_dense_log_in_one_order_everywhere() {
+    let redis = Redis::start().unwrap();
+    let first = TestRelay::with(with_redis(&redis)).await;
+    let second = first.beside_with(with_redis(&redis)).await;
+    let third = first.beside().await;
+    let ada = first.owner("Ada").await;
+    let general = ada.general().await;
+    let relays = [&first, &second, &third];
+    let mut streams = Vec::new();
+    for relay in relays {
+        streams.push(live(&at(relay, &ada)).await);
+    }
+    let before = ada.get::<Me>("/v1/me").await.cursor.pos.get();
+    let posts = (0..300).map(|n| {
+        let ada = at(relays[n % 3], &ada);
+        async move { ada.post(general, &n.to_string()).await }
+    });
+    let receipts = futures::future::join_all(posts).await;
+    let seqs: BTreeSet<u64> = receipts.iter().map(|it| it.seq.get()).collect();
+    assert_eq!(seqs, (1..=300).collect());
+    for events in &mut streams {
+        let mut positions = Vec::new();
+        while positions.len() < 300 {
+            let event = events.next().await.unwrap();
+            if event.name == "change" {
+                positions.push(event.cursor.pos.get());
+            }
+        }
+        assert_eq!(positions, (before + 1..=before + 300).collect::<Vec<_>>());
+    }
+    drop(streams);
+    third.stop().await;
+    second.stop().await;
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_and_an_invite_hold_on_all_instances_at_once() {
+    let first = TestRelay::start().await;
+    let second = first.beside().await;
+    let (ada, bob) = (first.owner("Ada").await, first.person("Bob").await);
+    let secret = ada.create("Secret", CircleKind::Private).await;
+    ada.ok::<serde_json::Value>(
+        Method::POST,
+        &format!("/v1/circles/{secret}/members"),
+        json!({ "person_id": bob.id() }),
+    )
+    .await;
+    let there = at(&second, &bob);
+    there.post(secret, "I am in").await;
+    ada.ok::<()>(Method::DELETE, &format!("/v1/circles/{secret}/members/{}", bob.id()), ()).await;
+    let path = format!("/v1/circles/{secret}/messages");
+    assert_eq!(there.refused(Method::POST, &path, message("still in?")).await, Code::NotMember);
+    // An invite for one is used at one instance, and used up at the other.
+    let code = first.relay.create_invite(circles_relay::NewInvite::OWNER).await.unwrap();
+    second.join(&code, "Carol").await;
+    let request = common::join_request(&code, "Dave");
+    let response = first.http.post(format!("{}/v1/join", first.url)).json(&request).send().await.unwrap();
+    assert_eq!(problem(response).await, Code::InviteUsedUp);
+    second.stop().await;
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_database_refuses_posts_and_keeps_streams_open() {
+    let postgres = Postgres::start().unwrap();
+    let relay = TestRelay::with(Settings { database: Some(postgres.database().unwrap()), ..quick() }).await;
+    let ada = relay.owner("Ada").await;
+    let general = ada.general().await;
+    let mut events = live(&ada).await;
+    postgres.kill().unwrap();
+    let path = format!("/v1/circles/{general}/messages");
+    assert_eq!(ada.refused(Method::POST, &path, message("into the void")).await, Code::StoreUnavailable);
+    postgres.restart().unwrap();
+    let mut tries = 0;
+    let body = serde_json::to_value(message("it is back")).unwrap();
+    while !ada.send(Method::POST, &path, Some(&body)).await.status().is_success() {
+        tries += 1;
+        assert!(tries < 100, "the database is not used again");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    events.until_text("it is back").await;
+    drop(events);
+    relay.stop().await;
+}

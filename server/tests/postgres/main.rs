@@ -1,0 +1,9 @@
+//! The stories of the other files, on Postgres; and what only several instances have.
+
+#![allow(clippy::duplicate_mod, reason = "the same stories, in one program")]
+
+#[path = "../campus.rs"]
+mod campus;
+mod instances;
+#[path = "../stream.rs"]
+mod stream;

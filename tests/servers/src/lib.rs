@@ -1,0 +1,147 @@
+//! Postgres and Redis for tests: each on a free port of loopback and in a directory of its own, both gone when they are
+//! dropped, and also when the test's process dies, however it dies.
+//!
+//! A small shell script holds the server. It obeys lines on its standard input (`kill`, `stop`, `start`), and when that
+//! ends it cleans up.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use anyhow::{Context, Result, ensure};
+
+/// A Postgres server with a role `circles` that needs no password.
+pub struct Postgres {
+    held: Held,
+}
+
+/// A Redis server that keeps nothing on disk.
+pub struct Redis {
+    held: Held,
+}
+
+impl Postgres {
+    /// Starts one.
+    pub fn start() -> Result<Self> {
+        Ok(Self { held: Held::start(include_str!("postgres.sh"))? })
+    }
+
+    /// The one that all tests of this process share.
+    pub fn shared() -> Result<&'static Self> {
+        static SHARED: Mutex<()> = Mutex::new(());
+        static SERVER: OnceLock<Postgres> = OnceLock::new();
+        let guard = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if SERVER.get().is_none() {
+            drop(SERVER.set(Self::start()?));
+        }
+        drop(guard);
+        SERVER.get().context("it was just set")
+    }
+
+    /// A new empty database; its address.
+    pub fn database(&self) -> Result<String> {
+        self.held.order("create")?;
+        let name = self.held.answer()?;
+        Ok(format!("postgres://circles@127.0.0.1:{}/{name}?sslmode=disable", self.held.port))
+    }
+
+    /// Kill −9 of the server and all its processes.
+    pub fn kill(&self) -> Result<()> {
+        self.held.done("kill")
+    }
+
+    /// Starts it again on the same data and port, after a kill.
+    pub fn restart(&self) -> Result<()> {
+        self.held.done("start")
+    }
+}
+
+impl Redis {
+    /// Starts one.
+    pub fn start() -> Result<Self> {
+        Ok(Self { held: Held::start(include_str!("redis.sh"))? })
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.held.port)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.held.port
+    }
+
+    /// Kill −9.
+    pub fn kill(&self) -> Result<()> {
+        self.held.done("kill")
+    }
+
+    /// Starts it again, empty, after a kill.
+    pub fn restart(&self) -> Result<()> {
+        self.held.done("start")
+    }
+
+    /// Runs a command of Redis, such as `FLUSHALL`; what it answered.
+    pub fn command(&self, args: &[&str]) -> Result<String> {
+        let output = Command::new("redis-cli").args(["-p", &self.held.port.to_string()]).args(args).output()?;
+        ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+}
+
+/// The script that holds a server.
+struct Held {
+    port: u16,
+    child: Mutex<Child>,
+    orders: Mutex<Option<ChildStdin>>,
+    answers: Mutex<BufReader<ChildStdout>>,
+}
+
+impl Held {
+    fn start(script: &str) -> Result<Self> {
+        // The port stays free for a moment; another program of this machine would have to take it in between.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut child = Command::new("bash")
+            .args(["-c", script, "server", &port.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("bash is missing")?;
+        let orders = child.stdin.take().context("it has an input")?;
+        let answers = BufReader::new(child.stdout.take().context("it has an output")?);
+        let held =
+            Self { port, child: Mutex::new(child), orders: Mutex::new(Some(orders)), answers: Mutex::new(answers) };
+        ensure!(held.answer()? == "ready", "the server did not start (scripts/bootstrap test installs what it needs)");
+        Ok(held)
+    }
+
+    fn order(&self, line: &str) -> Result<()> {
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(writeln!(orders.as_mut().context("it is held")?, "{line}")?)
+    }
+
+    fn answer(&self) -> Result<String> {
+        let mut line = String::new();
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).read_line(&mut line)?;
+        Ok(line.trim().to_owned())
+    }
+
+    fn done(&self, order: &str) -> Result<()> {
+        self.order(order)?;
+        let answer = self.answer()?;
+        ensure!(answer == "ready", "{order}: {answer:?}");
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The end of its input makes the script clean up.
+        drop(self.orders.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.child.lock().unwrap_or_else(PoisonError::into_inner).wait());
+    }
+}
