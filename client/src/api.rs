@@ -72,6 +72,12 @@ impl Api {
         answer(self.request(method, path).header(header::CONTENT_TYPE, "application/json").body(body)).await
     }
 
+    /// Sends something that is answered with nothing.
+    pub async fn tell(&self, method: Method, path: &str, body: &impl Serialize) -> Result<(), ClientError> {
+        let request = self.request(method, path).timeout(REQUEST_TIMEOUT).json(body);
+        refused(request.send().await.map_err(offline)?).await.map(drop)
+    }
+
     /// Sends something without a body, for an answer.
     pub async fn call<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {
         answer(self.request(method, path)).await

@@ -417,6 +417,11 @@ impl Client {
         self.0.cache.read(move |conn| Ok(views::people(conn, campus, circle, &query)?)).await
     }
 
+    /// The members of a circle who are online; nobody while there is no stream. [`Update::Presence`] tells what changes.
+    pub async fn presence(&self, campus: CampusId, circle: CircleId) -> Answer<Vec<PersonId>> {
+        self.engine(campus)?.presence(circle).await
+    }
+
     /// What the person looks at is caught up first.
     #[expect(clippy::unused_async, reason = "every intent is one")]
     pub async fn focus(&self, campus: Option<CampusId>, circle: Option<CircleId>) -> Answer<()> {
@@ -459,7 +464,9 @@ impl Client {
         let text = checked(valid_text(text, &()), "text", text)?;
         let id = MessageId::new();
         self.write(campus, circle, Some(id), Intent::Post { text, reply_to }).await?;
-        let eyes = self.engine(campus)?.eyes();
+        let engine = self.engine(campus)?;
+        engine.types(circle, false);
+        let eyes = engine.eyes();
         self.0
             .cache
             .read(move |conn| views::messages(conn, eyes, circle, [id])?.pop().ok_or(ClientError::NotFound("message")))
@@ -541,6 +548,14 @@ impl Client {
             return Ok(());
         }
         self.write(campus, circle, None, Intent::Read { seq }).await
+    }
+
+    /// The person types in a circle, or has emptied the composer. May be called with every key: the relay is told as
+    /// often as the others need to hear it, and of the end also by [`Client::send`].
+    #[expect(clippy::unused_async, reason = "every intent is one")]
+    pub async fn typing(&self, campus: CampusId, circle: CircleId, on: bool) -> Answer<()> {
+        self.engine(campus)?.types(circle, on);
+        Ok(())
     }
 
     async fn write(

@@ -14,6 +14,7 @@ mod error;
 mod limits;
 mod stream;
 mod token;
+mod typing;
 pub mod view;
 
 pub use client::{Client, Options};

@@ -86,3 +86,15 @@ pub const NOTICE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Most people that a list of the interface shows at once.
 pub const PEOPLE_MAX: u32 = 500;
+
+/// How long somebody counts as typing if nothing more is heard: two of the repeats below.
+pub const TYPING_LASTS: Duration = Duration::from_secs(6);
+
+/// The shortest pause between two times that one's own typing in a circle is said.
+pub const TYPING_PAUSE: Duration = Duration::from_secs(3);
+
+/// Most people of a circle that are known to type: from three on the interface says that several do.
+pub const TYPING_PEOPLE_MAX: usize = 8;
+
+/// Most pages of people who are online: with 1,000 each, those of the largest circle of a campus.
+pub const ONLINE_PAGES_MAX: usize = 50;

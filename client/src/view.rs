@@ -359,6 +359,24 @@ view! {
             /// Its circle; none: all of the campus.
             circle_id: Option<CircleId>,
         },
+        /// Who types in a circle changed. Nobody does where nothing was told, and without a stream.
+        Typing {
+            /// Its campus.
+            campus_id: CampusId,
+            /// Its circle.
+            circle_id: CircleId,
+            /// They now, without oneself, in the order in which they began; at most 8.
+            people: Vec<PersonView>,
+        },
+        /// Someone came or went. Who was online before is to be asked for (`presence`).
+        Presence {
+            /// The campus.
+            campus_id: CampusId,
+            /// Who; none: it may be anyone, so ask anew.
+            person_id: Option<PersonId>,
+            /// Whether they are online.
+            online: bool,
+        },
         /// Others wrote to one: for a notification, at most one a second for each circle.
         Notice {
             /// The campus.

@@ -283,6 +283,22 @@ wire! {
         pub role: Role,
     }
 
+    /// `POST /v1/circles/{id}/typing`: tells the circle's members who listen now, and is not kept. Answers with 204. To be
+    /// repeated every three seconds while it lasts.
+    pub struct SetTyping {
+        /// Whether one types.
+        pub on: bool,
+    }
+
+    /// `GET /v1/circles/{id}/presence?after=&limit=`: the members who are online, by person id. One is online while a
+    /// stream of theirs is open, and for some seconds after, because streams end and are opened anew.
+    pub struct OnlineMembers {
+        /// At most `limit`, which is 1,000 at the most.
+        pub online: Vec<PersonId>,
+        /// Where the next page starts (`after=`); none at the end.
+        pub next: Option<PersonId>,
+    }
+
     /// `PUT /v1/circles/{id}/read`: read up to here. A lower number than the present one changes nothing.
     pub struct MarkRead {
         /// The last message read.

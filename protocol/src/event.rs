@@ -1,13 +1,14 @@
 //! The data of the events of `GET /v1/stream`. The event's name is in [`EventName`], its data one JSON object.
 //!
-//! Every event carries an `id` (a [`crate::Cursor`]). `change` carries a [`crate::Change`].
+//! Every event carries an `id` (a [`crate::Cursor`]), but for `typing` and `presence`: they are not of the log, may be lost,
+//! and move no cursor. `change` carries a [`crate::Change`].
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::{
     cursor::Epoch,
-    ids::{CampusId, DeviceId, PersonId},
+    ids::{CampusId, CircleId, DeviceId, PersonId},
     pos::{Pos, Seq},
     scope::Scope,
     time::UnixMs,
@@ -28,6 +29,10 @@ pub enum EventName {
     Bye,
     /// The reader's cursor is of no use here: [`Reset`].
     Reset,
+    /// Someone begins or stops to type: [`Typing`]. Without an id.
+    Typing,
+    /// Someone came or went: [`Presence`]. Without an id.
+    Presence,
 }
 
 impl EventName {
@@ -40,14 +45,18 @@ impl EventName {
             Self::Ping => "ping",
             Self::Bye => "bye",
             Self::Reset => "reset",
+            Self::Typing => "typing",
+            Self::Presence => "presence",
         }
     }
 
+    /// All of them.
+    pub const ALL: [Self; 8] =
+        [Self::Hello, Self::Change, Self::Gap, Self::Ping, Self::Bye, Self::Reset, Self::Typing, Self::Presence];
+
     /// The event of that name, if it is one of these.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Hello, Self::Change, Self::Gap, Self::Ping, Self::Bye, Self::Reset]
-            .into_iter()
-            .find(|name| name.as_str() == text)
+        Self::ALL.into_iter().find(|name| name.as_str() == text)
     }
 }
 
@@ -163,4 +172,57 @@ pub struct Reset {
     pub epoch: Epoch,
     /// Its head.
     pub head: Pos,
+}
+
+/// Someone begins or stops to type in a circle. Said again every three seconds while it lasts; a reader that hears nothing
+/// for six takes it for over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Typing {
+    /// Where.
+    pub circle_id: CircleId,
+    /// Who.
+    pub person_id: PersonId,
+    /// Whether they type.
+    pub on: bool,
+}
+
+/// Someone of a circle of the reader came or went. Who was there before, `GET /v1/circles/{id}/presence` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Presence {
+    /// Who.
+    pub person_id: PersonId,
+    /// Whether one of their streams is open, or was until some seconds ago.
+    pub online: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_name_is_read_as_it_is_written() {
+        for name in EventName::ALL {
+            assert_eq!(EventName::parse(name.as_str()), Some(name));
+        }
+        assert_eq!(EventName::parse("of a newer relay"), None);
+    }
+
+    #[test]
+    fn typing_and_presence_keep_their_shape_on_the_wire() {
+        let (circle_id, person_id) = (CircleId::new(), PersonId::new());
+        let typing = Typing { circle_id, person_id, on: true };
+        let wire = json!({"circle_id": circle_id, "person_id": person_id, "on": true});
+        assert_eq!(serde_json::to_value(typing).expect("JSON"), wire);
+        assert_eq!(serde_json::from_value::<Typing>(wire).expect("it reads"), typing);
+        let presence = Presence { person_id, online: false };
+        let wire = json!({"person_id": person_id, "online": false});
+        assert_eq!(serde_json::to_value(presence).expect("JSON"), wire);
+        assert_eq!(serde_json::from_value::<Presence>(wire).expect("it reads"), presence);
+    }
 }

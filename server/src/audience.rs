@@ -42,6 +42,11 @@ impl Audience {
         }
     }
 
+    /// Whether the person is in the circle.
+    pub fn is_in(&self, circle: CircleId) -> bool {
+        self.circles.contains(&circle)
+    }
+
     /// The circles that the person is in.
     pub fn circles(&self) -> impl Iterator<Item = CircleId> {
         self.circles.iter().copied()

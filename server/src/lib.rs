@@ -9,13 +9,14 @@
 //! ```
 //!
 //! A request passes `api` (translates), `write` (decides, in the writer's transaction) and `store` (SQL); what is durable
-//! passes `transport` into the `ring`, from where each `stream` takes it.
+//! passes `transport` into the `ring`, from where each `stream` takes it. `ephemeral` carries what is not kept.
 
 mod access;
 mod api;
 mod audience;
 mod beside;
 mod clock;
+mod ephemeral;
 mod failure;
 mod import;
 mod limits;

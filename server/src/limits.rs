@@ -110,3 +110,19 @@ pub const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// First and longest wait before Redis is tried again.
 pub const REDIS_RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Signals (typing, presence) that a stream may be behind; then it skips some. A second of a lively campus.
+pub const SIGNALS_WAITING_MAX: usize = 256;
+
+/// Signals that one stream keeps until it has the changes that they follow: they come within milliseconds of each other.
+pub const SIGNALS_HELD_MAX: usize = 64;
+
+/// The shortest pause between two people who are told of as online or offline. All streams hear of each, so that a
+/// campus that comes back at once would cost the square of its size; this spreads it, and who asks sees everyone.
+pub const PRESENCE_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often a second one person may say that they type, on average: clients say it every three seconds in each circle.
+pub const TYPING_PER_SECOND: u32 = 2;
+
+/// How often they may at once: some devices, and changing between circles.
+pub const TYPING_BURST: u32 = 10;

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use crate::{
     access::Who,
     api::{self, Rates, Sightings},
     clock,
+    ephemeral::{self, Ephemeral},
     failure::Failure,
     limits::{FIRST_INVITE_LIFE, STOP_GRACE},
     settings::Settings,
@@ -38,6 +39,7 @@ struct Inner {
     store: Arc<Store>,
     writer: Writer,
     transport: Transport,
+    ephemeral: Ephemeral,
     streams: OpenStreams,
     rates: Rates,
     sightings: Sightings,
@@ -45,6 +47,16 @@ struct Inner {
     closed: CancellationToken,
     /// What goes on beside requests.
     tasks: TaskTracker,
+}
+
+/// A relay that may be gone.
+pub(crate) struct WeakRelay(Weak<Inner>);
+
+impl WeakRelay {
+    /// The relay, while anyone else holds it and it is not closed.
+    pub fn upgrade(&self) -> Option<Relay> {
+        self.0.upgrade().map(Relay).filter(|it| !it.is_closed())
+    }
 }
 
 /// What an invite made by the relay itself is good for.
@@ -88,7 +100,10 @@ impl Relay {
     pub async fn open(settings: Settings) -> Result<Self, OpenError> {
         let runtime = Handle::current();
         let opened = tokio::task::spawn_blocking(move || Self::open_blocking(settings, &runtime)).await;
-        opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        let relay = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        let (weak, changes) = (WeakRelay(Arc::downgrade(&relay.0)), relay.ephemeral().changes());
+        relay.0.tasks.spawn(ephemeral::announce_presence(weak, changes, relay.0.closed.clone()));
+        Ok(relay)
     }
 
     fn open_blocking(settings: Settings, runtime: &Handle) -> Result<Self, OpenError> {
@@ -110,6 +125,7 @@ impl Relay {
         tracing::info!(campus = %campus.name, epoch = %campus.epoch, database = %store.place(), "opened");
         Ok(Self(Arc::new(Inner {
             rates: Rates::new(&settings),
+            ephemeral: Ephemeral::new(settings.presence_grace),
             settings,
             campus,
             first_invite,
@@ -220,6 +236,10 @@ impl Relay {
 
     pub(crate) fn transport(&self) -> &Transport {
         &self.0.transport
+    }
+
+    pub(crate) fn ephemeral(&self) -> &Ephemeral {
+        &self.0.ephemeral
     }
 
     pub(crate) fn streams(&self) -> &OpenStreams {

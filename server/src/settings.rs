@@ -35,6 +35,9 @@ pub struct Settings {
     /// After which silence a `ping` is sent.
     #[serde(with = "duration")]
     pub heartbeat: Duration,
+    /// For how long after their last stream ended a person counts as online: as long as opening the next one may take.
+    #[serde(with = "duration")]
+    pub presence_grace: Duration,
     /// Over which time streams end when the relay stops.
     #[serde(with = "duration")]
     pub drain: Duration,
@@ -69,6 +72,7 @@ impl Default for Settings {
             campus_name: "Campus".to_owned(),
             stream_lifetime: Duration::from_secs(55),
             heartbeat: Duration::from_secs(15),
+            presence_grace: Duration::from_secs(10),
             drain: Duration::from_secs(3),
             streams_per_person: 16,
             writes_per_second: 20,

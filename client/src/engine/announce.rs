@@ -30,6 +30,7 @@ impl Engine {
         let (touched, connection_changed) =
             self.state(|it| (std::mem::take(&mut it.touched), std::mem::take(&mut it.connection_changed)));
         let eyes = self.eyes();
+        self.announce_typing().await?;
         if connection_changed || touched.people {
             self.tell(Update::Campus { campus: Box::new(self.view().await?) });
         }
@@ -103,7 +104,22 @@ impl Engine {
         Ok(())
     }
 
-    fn tell(&self, update: Update) {
+    async fn announce_typing(&self) -> Result<(), ClientError> {
+        let eyes = self.eyes();
+        for circle_id in self.state(|it| std::mem::take(&mut it.typing_changed)) {
+            let ids = self.state(|it| it.typing.people(circle_id));
+            let read = self.0.cache.read(move |conn| {
+                Ok(ids
+                    .into_iter()
+                    .map(|id| views::person(conn, eyes.campus, id))
+                    .collect::<rusqlite::Result<Vec<_>>>()?)
+            });
+            self.tell(Update::Typing { campus_id: eyes.campus, circle_id, people: read.await? });
+        }
+        Ok(())
+    }
+
+    pub(super) fn tell(&self, update: Update) {
         // Nobody may be listening, as in the command line.
         drop(self.0.updates.send(update));
     }

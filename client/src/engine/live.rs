@@ -4,14 +4,14 @@
 use std::{future, mem, time::Duration};
 
 use circles_protocol::{
-    Change, Cursor, Entity, MembershipState, Pos, Scope,
+    Change, CircleId, Cursor, Entity, MembershipState, PersonId, Pos, Scope,
     event::{Bye, ByeReason, EventName, Gap, Hello, Reset},
 };
 use eventsource_client::Event;
 use futures::FutureExt;
 use rusqlite::Connection;
 
-use super::{Engine, fill};
+use super::{Engine, fill, passing};
 use crate::{
     backoff::Backoff,
     cache::{
@@ -148,6 +148,14 @@ impl Engine {
                 Some(Ok(None)) | None => break,
             }
         }
+        // Not of the log: it neither covers anything nor goes into the cache.
+        let (passed, events): (Vec<_>, Vec<_>) = events.into_iter().partition(passing::is_passing);
+        for event in &passed {
+            self.passes(event);
+        }
+        if events.is_empty() {
+            return failed.map_or(Ok(None), Err);
+        }
         let eyes = self.eyes();
         let outcome = self
             .0
@@ -161,6 +169,7 @@ impl Engine {
             })
             .await?;
         self.touched(outcome.touched);
+        self.wrote_messages(outcome.written);
         self.count(|it| {
             it.heads_asked += u64::from(outcome.resync);
             it.cursor = outcome.cursor;
@@ -168,10 +177,13 @@ impl Engine {
             it.replay_until = outcome.hello.as_ref().map_or(it.replay_until, |hello| hello.head);
         });
         if let Some(hello) = outcome.hello {
-            *opened = true;
+            let first = !mem::replace(opened, true);
             let heartbeats = Duration::from_millis(u64::from(hello.heartbeat_ms)) * 3;
             stream.silence_max = heartbeats.clamp(SILENCE_MIN, SILENCE_MAX);
             self.online();
+            if first {
+                self.presence_is_new();
+            }
         }
         if outcome.resync || outcome.fill {
             self.0.signals.fill.notify_one();
@@ -189,6 +201,8 @@ struct Outcome {
     touched: Touched,
     hello: Option<Hello>,
     bye: Option<Bye>,
+    /// Messages of others: where, and by whom.
+    written: Vec<(CircleId, PersonId)>,
     /// Heads must be asked for.
     resync: bool,
     /// There may be gaps.
@@ -243,8 +257,8 @@ impl<'a> Batch<'a> {
             }
             Some(EventName::Ping) => Ok(()),
             None if event.event_type == UNREADABLE => Err(Trouble::Event(event.data.clone())),
-            // Of a newer relay, and not of the log: nothing is missed by skipping it.
-            None => return Ok(()),
+            // Of a newer relay, or taken up before; in either case not of the log: nothing is missed by skipping it.
+            Some(EventName::Typing | EventName::Presence) | None => return Ok(()),
         };
         match understood {
             Ok(()) => {}
@@ -279,6 +293,7 @@ impl<'a> Batch<'a> {
         match &change.entity {
             Entity::Message(it) if it.author_id != me && it.deleted_at.is_none() && it.edited_at.is_none() => {
                 self.apply.touched.news.insert(it.circle_id, it.id);
+                self.outcome.written.push((it.circle_id, it.author_id));
             }
             // The circle's history before is a gap now, and its name may not be known.
             Entity::Membership(it) if it.person_id == me => {

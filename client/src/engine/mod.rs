@@ -3,6 +3,7 @@
 mod announce;
 mod fill;
 mod live;
+mod passing;
 mod send;
 mod wake;
 
@@ -20,6 +21,7 @@ use crate::{
     api::Api,
     cache::{Cache, Durability, apply::Touched, campuses, views::Eyes},
     error::ClientError,
+    typing::Typing,
     view::{CampusView, Connection, ConnectionProblem, TokenPlace, Update},
 };
 
@@ -46,6 +48,9 @@ struct State {
     focus: Option<CircleId>,
     touched: Touched,
     connection_changed: bool,
+    /// Who types, and the circles where that changed.
+    typing: Typing,
+    typing_changed: HashSet<CircleId>,
     /// How often the circles' heads had to be asked for before gaps could be known, and the last of them that is done.
     heads_asked: u64,
     heads_taken: u64,
@@ -75,6 +80,8 @@ struct Signals {
     announce: Notify,
     /// Connect anew now.
     reconnect: Notify,
+    /// Somebody began to type.
+    typing: Notify,
     /// The stream is open: whoever waits for the network can go on.
     online: Notify,
 }
@@ -110,6 +117,8 @@ impl Engine {
                 focus: None,
                 touched: Touched::default(),
                 connection_changed: false,
+                typing: Typing::default(),
+                typing_changed: HashSet::new(),
                 heads_asked: 0,
                 heads_taken: 0,
                 missing: 0,
@@ -125,6 +134,7 @@ impl Engine {
             engine.task(Engine::stay_connected);
             engine.task(Engine::fill_gaps);
             engine.task(Engine::send_outbox);
+            engine.task(Engine::expire_typing);
             engine.task(Engine::watch_clocks);
         }
         engine.0.tasks.close();
@@ -238,7 +248,12 @@ impl Engine {
         self.0.signals.announce.notify_one();
     }
 
+    fn is_online(&self) -> bool {
+        self.state(|it| matches!(it.connection, Connection::Online { .. }))
+    }
+
     fn set_connection(&self, connection: Connection) {
+        let online = matches!(connection, Connection::Online { .. });
         let changed = self.state(|it| {
             let changed = it.connection != connection;
             it.connection = connection;
@@ -246,6 +261,9 @@ impl Engine {
             changed
         });
         if changed {
+            if !online {
+                self.nobody_is_known();
+            }
             self.0.signals.announce.notify_one();
         }
     }

@@ -8,6 +8,7 @@ mod changes;
 mod circles;
 mod devices;
 mod edge;
+mod ephemeral;
 mod extract;
 mod health;
 mod invites;
@@ -46,7 +47,9 @@ use crate::{relay::Relay, ui};
         circles_protocol::event::Gap,
         circles_protocol::event::Ping,
         circles_protocol::event::Bye,
-        circles_protocol::event::Reset
+        circles_protocol::event::Reset,
+        circles_protocol::event::Typing,
+        circles_protocol::event::Presence
     ))
 )]
 struct Document;
@@ -69,6 +72,8 @@ fn routes() -> OpenApiRouter<Relay> {
         .routes(routes!(members::list, members::add))
         .routes(routes!(members::edit, members::remove))
         .routes(routes!(members::mark_read))
+        .routes(routes!(ephemeral::typing))
+        .routes(routes!(ephemeral::presence))
         .routes(routes!(messages::page, messages::post))
         .routes(routes!(messages::get, messages::edit, messages::delete))
         .routes(routes!(messages::react))

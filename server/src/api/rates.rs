@@ -5,12 +5,17 @@ use std::{hash::Hash, net::IpAddr, num::NonZeroU32};
 use circles_protocol::{Code, PersonId};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 
-use crate::{failure::Failure, limits::RATE_KEYS_MAX, settings::Settings};
+use crate::{
+    failure::Failure,
+    limits::{RATE_KEYS_MAX, TYPING_BURST, TYPING_PER_SECOND},
+    settings::Settings,
+};
 
 /// The relay's rate limiters.
 pub struct Rates {
     writes: DefaultKeyedRateLimiter<PersonId>,
     reads: DefaultKeyedRateLimiter<PersonId>,
+    typing: DefaultKeyedRateLimiter<PersonId>,
     joins: DefaultKeyedRateLimiter<IpAddr>,
 }
 
@@ -20,6 +25,7 @@ impl Rates {
         Self {
             writes: RateLimiter::dashmap(quota(settings.writes_per_second, settings.writes_burst)),
             reads: RateLimiter::dashmap(quota(settings.reads_per_second, settings.reads_burst)),
+            typing: RateLimiter::dashmap(quota(TYPING_PER_SECOND, TYPING_BURST)),
             joins: RateLimiter::dashmap(quota(settings.joins_per_second, settings.joins_burst)),
         }
     }
@@ -32,6 +38,11 @@ impl Rates {
     /// A person reads something.
     pub fn read(&self, person: PersonId) -> Result<(), Failure> {
         check(&self.reads, &person)
+    }
+
+    /// A person says that they type.
+    pub fn typing(&self, person: PersonId) -> Result<(), Failure> {
+        check(&self.typing, &person)
     }
 
     /// Someone tries an invite.

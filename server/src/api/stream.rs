@@ -24,7 +24,8 @@ pub struct From {
     last_event_id: Option<String>,
 }
 
-/// Server-sent events: `hello`, then `change`, `ping`, `gap`, `reset` and `bye`, each with the cursor as its id.
+/// Server-sent events: `hello`, then `change`, `ping`, `gap`, `reset` and `bye`, each with the cursor as its id; and
+/// `typing` and `presence`, which have none.
 #[utoipa::path(get, path = "/v1/stream", tag = "stream",
     params(From, ("Last-Event-ID" = Option<String>, Header, description = "The cursor of the last event received.")),
     responses((status = 200, body = String, content_type = "text/event-stream"), (status = "default", body = Problem)))]

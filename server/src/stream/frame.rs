@@ -18,6 +18,12 @@ pub fn event(name: EventName, id: &Cursor, data: &impl Serialize) -> Bytes {
     frame.freeze()
 }
 
+/// An event that is not of the log: without an id, so that a reader's cursor stays where it is.
+pub fn passing(name: EventName, data: &impl Serialize) -> Bytes {
+    let data = serde_json::to_string(data).expect("the types of the wire serialise");
+    format!("event: {}\ndata: {data}\n\n", name.as_str()).into()
+}
+
 /// A change, with its own position as the cursor.
 pub fn change(epoch: &Epoch, change: &Change) -> Bytes {
     event(EventName::Change, &Cursor { epoch: epoch.clone(), pos: change.pos }, change)

@@ -23,6 +23,7 @@ use crate::{
     access::Who,
     audience::Audience,
     clock,
+    ephemeral::{Signals, Stay},
     failure::Failure,
     limits::{BYE_CLOSES_MAX, POLL_FRAMES_MAX},
     metrics,
@@ -41,6 +42,7 @@ pub async fn open(
 ) -> Result<impl Stream<Item = Result<Bytes, Infallible>>, Failure> {
     let ticket = relay.streams().enter(who, relay.settings().streams_per_person)?;
     let listening = relay.transport().listen();
+    let signals = relay.ephemeral().subscribe();
     let epoch = relay.campus_row().epoch.clone();
     let opening = relay.store().read(move |conn| backlog::opening(conn, who, &epoch, cursor.as_ref())).await?;
     metrics::replay(opening.head.get() - opening.from.get());
@@ -58,6 +60,8 @@ pub async fn open(
         bye_at: bye_at(relay.settings().stream_lifetime, now),
         ends_at: None,
         revoked: false,
+        signals,
+        _stay: relay.ephemeral().enter(who.person),
         _ticket: ticket,
         relay,
     };
@@ -83,6 +87,9 @@ struct Live {
     ends_at: Option<Instant>,
     /// The device was signed out.
     revoked: bool,
+    /// What is told in passing.
+    signals: Signals,
+    _stay: Stay,
     _ticket: Ticket,
 }
 
@@ -110,7 +117,11 @@ fn run(first: Bytes, mut live: Live) -> impl Stream<Item = Result<Bytes, Infalli
                     yield Ok(bytes);
                 }
                 Ok(None) => {
-                    if let Some(ping) = live.wait().await {
+                    // Only here, where what the reader may see is that of the head. It does not put off the ping, which
+                    // moves the cursor.
+                    if let Some(bytes) = live.signals.take(live.who.person, live.pos, &live.audience) {
+                        yield Ok(bytes);
+                    } else if let Some(ping) = live.wait().await {
                         yield Ok(ping);
                     }
                 }
@@ -167,6 +178,7 @@ impl Live {
         let relay = self.relay.clone();
         tokio::select! {
             _ = self.listening.woken.changed() => None,
+            () = self.signals.heard() => None,
             () = relay.closed() => None,
             () = relay.stopping(), if self.ends_at.is_none() => None,
             () = sleep_until(due.unwrap_or(ping_at)), if due.is_some() => None,

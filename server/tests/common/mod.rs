@@ -266,12 +266,38 @@ impl Events {
 
     async fn read(&mut self) -> Option<Event> {
         loop {
+            if let Some(event) = parse(&self.block().await?) {
+                return Some(event);
+            }
+        }
+    }
+
+    /// The next event that has no id: its name and data. Others before it are skipped.
+    pub async fn passing(&mut self) -> (String, Value) {
+        tokio::time::timeout(PATIENCE, self.next_passing())
+            .await
+            .expect("a signal in time")
+            .expect("the stream goes on")
+    }
+
+    /// The same, for as long as the stream lasts.
+    pub async fn next_passing(&mut self) -> Option<(String, Value)> {
+        loop {
+            let block = self.block().await?;
+            let mut lines = block.lines();
+            let name = lines.next().and_then(|it| it.strip_prefix("event: "));
+            let data = lines.next().and_then(|it| it.strip_prefix("data: "));
+            if let (Some(name), Some(data)) = (name, data) {
+                return Some((name.to_owned(), serde_json::from_str(data).expect("JSON")));
+            }
+        }
+    }
+
+    /// The next lines up to an empty one. Cancel safe.
+    async fn block(&mut self) -> Option<String> {
+        loop {
             if let Some(end) = self.buffer.find("\n\n") {
-                let block: String = self.buffer.drain(..end + 2).collect();
-                if let Some(event) = parse(&block) {
-                    return Some(event);
-                }
-                continue;
+                return Some(self.buffer.drain(..end + 2).collect());
             }
             let bytes = self.body.next().await?.ok()?;
             self.buffer.push_str(std::str::from_utf8(&bytes).expect("frames are not cut within characters here"));

@@ -74,3 +74,8 @@ pub async fn remove_member(
 pub async fn focus(shell: State<'_, Shell>, campus: Option<CampusId>, circle: Option<CircleId>) -> Answer<()> {
     Ok(shell.client().await?.focus(campus, circle).await?)
 }
+
+#[tauri::command(rename_all = "snake_case")]
+pub async fn presence(shell: State<'_, Shell>, campus: CampusId, circle: CircleId) -> Answer<Vec<PersonId>> {
+    Ok(shell.client().await?.presence(campus, circle).await?)
+}

@@ -87,3 +87,8 @@ pub async fn draft(shell: State<'_, Shell>, campus: CampusId, circle: CircleId) 
 pub async fn set_draft(shell: State<'_, Shell>, campus: CampusId, circle: CircleId, draft: DraftView) -> Answer<()> {
     Ok(shell.client().await?.set_draft(campus, circle, draft).await?)
 }
+
+#[tauri::command(rename_all = "snake_case")]
+pub async fn typing(shell: State<'_, Shell>, campus: CampusId, circle: CircleId, on: bool) -> Answer<()> {
+    Ok(shell.client().await?.typing(campus, circle, on).await?)
+}

@@ -37,6 +37,7 @@ pub fn handler<R: Runtime>() -> impl Fn(Invoke<R>) -> bool + Send + Sync + 'stat
         circles::add_member,
         circles::remove_member,
         circles::focus,
+        circles::presence,
         messages::timeline,
         messages::fill,
         messages::send,
@@ -48,6 +49,7 @@ pub fn handler<R: Runtime>() -> impl Fn(Invoke<R>) -> bool + Send + Sync + 'stat
         messages::mark_read,
         messages::draft,
         messages::set_draft,
+        messages::typing,
     ]
 }
 

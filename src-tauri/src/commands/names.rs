@@ -26,6 +26,7 @@ pub const COMMANDS: &[&str] = &[
     "add_member",
     "remove_member",
     "focus",
+    "presence",
     "timeline",
     "fill",
     "send",
@@ -37,4 +38,5 @@ pub const COMMANDS: &[&str] = &[
     "mark_read",
     "draft",
     "set_draft",
+    "typing",
 ];

@@ -5,6 +5,8 @@ import type { CircleId } from "./CircleId";
 import type { CircleView } from "./CircleView";
 import type { MessageId } from "./MessageId";
 import type { MessageView } from "./MessageView";
+import type { PersonId } from "./PersonId";
+import type { PersonView } from "./PersonView";
 
 /**
  * What changed. An update says which view to take anew, or brings it along where that is cheap.
@@ -45,7 +47,31 @@ campus_id: CampusId,
 /**
  * Its circle; none: all of the campus.
  */
-circle_id: CircleId | null, } | { "update": "notice", 
+circle_id: CircleId | null, } | { "update": "typing", 
+/**
+ * Its campus.
+ */
+campus_id: CampusId, 
+/**
+ * Its circle.
+ */
+circle_id: CircleId, 
+/**
+ * They now, without oneself, in the order in which they began; at most 8.
+ */
+people: Array<PersonView>, } | { "update": "presence", 
+/**
+ * The campus.
+ */
+campus_id: CampusId, 
+/**
+ * Who; none: it may be anyone, so ask anew.
+ */
+person_id: PersonId | null, 
+/**
+ * Whether they are online.
+ */
+online: boolean, } | { "update": "notice", 
 /**
  * The campus.
  */

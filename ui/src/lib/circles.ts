@@ -66,6 +66,8 @@ export interface Circles {
   removeMember(campus: string, circle: string, person: string): Promise<void>;
   /** What the person looks at: it is caught up first. `null`: none. */
   focus(campus: string | null, circle: string | null): Promise<void>;
+  /** The members of a circle who are online; nobody while there is no stream. The update `presence` tells what changes. */
+  presence(campus: string, circle: string): Promise<string[]>;
 
   // messages
   /** At most `limit` numbers (200 at the most); what is held of them. */
@@ -83,4 +85,6 @@ export interface Circles {
   markRead(campus: string, circle: string, seq: number): Promise<void>;
   draft(campus: string, circle: string): Promise<DraftView>;
   setDraft(campus: string, circle: string, draft: DraftView): Promise<void>;
+  /** One types, or has emptied the composer. To be called with every key: whoever serves tells the relay often enough. */
+  typing(campus: string, circle: string, on: boolean): Promise<void>;
 }

@@ -217,3 +217,71 @@ describe('what was read while offline', () => {
     expect((await circles.circles('campus'))[0]).toMatchObject({ read_seq: 4, unread: 5 });
   });
 });
+
+describe('what is told in passing', () => {
+  const ada = { circle_id: 'a', person_id: 'ada', on: true };
+  const member = { person: { id: 'ada', name: 'Ada', hue: 2, role: 'member', version: 3 }, membership: {} };
+  const of = (kind: Update['update']) => updates.filter(({ update }) => update === kind);
+  const last = (kind: Update['update']) => of(kind).at(-1);
+
+  beforeEach(async () => {
+    relay.mockImplementation((path) => {
+      if (path.endsWith('/members')) return json(200, { members: [member], next: null });
+      if (path.includes('/presence?after=ada')) return json(200, { online: ['me'], next: null });
+      if (path.includes('/presence')) return json(200, { online: ['ada'], next: 'ada' });
+      return json(200, me('e.9'));
+    });
+    await circles.campuses();
+    source(0).say('hello', {}, 'e.9');
+    updates.length = 0;
+  });
+
+  it('is shown with a name, without oneself, and expires', async () => {
+    source(0).say('typing', { ...ada, person_id: 'me' });
+    expect(of('typing')).toEqual([]);
+    source(0).say('typing', ada);
+    await wait(0);
+    expect(last('typing')).toMatchObject({ circle_id: 'a', people: [{ id: 'ada', name: 'Ada' }] });
+    await wait(6_000);
+    expect(last('typing')).toMatchObject({ people: [] });
+  });
+
+  it('is over with the message that was typed', () => {
+    source(0).say('typing', ada);
+    const message = { kind: 'message', id: 'm', circle_id: 'a', seq: 10, author_id: 'ada', text: 'hi', version: 10 };
+    source(0).say('change', { pos: 10, entity: { ...message, created_at: 1, deleted_at: null } }, 'e.10');
+    expect(last('typing')).toMatchObject({ people: [] });
+  });
+
+  it('tells the relay that one types at most every three seconds, and of the end when it is sent', async () => {
+    const says = () =>
+      relay.mock.calls.filter(([path]) => path === '/v1/circles/a/typing').map(([, init]) => init.body as string);
+    await circles.typing('campus', 'a', true);
+    await circles.typing('campus', 'a', true);
+    expect(says()).toEqual(['{"on":true}']);
+    await circles.send('campus', 'a', 'hello', null);
+    expect(says()).toEqual(['{"on":true}', '{"on":false}']);
+  });
+
+  it('says who is online, page by page, and anew after a stream that was lost', async () => {
+    expect(await circles.presence('campus', 'a')).toEqual(['ada', 'me']);
+    source(0).say('presence', { person_id: 'ada', online: false });
+    expect(last('presence')).toMatchObject({ person_id: 'ada', online: false });
+    source(0).say('typing', ada);
+    source(0).readyState = 0;
+    source(0).dispatchEvent(new Event('error'));
+    expect(last('typing')).toMatchObject({ people: [] });
+    expect(last('presence')).toMatchObject({ person_id: null, online: false });
+    expect(await circles.presence('campus', 'a')).toEqual([]);
+    await circles.typing('campus', 'a', true);
+    expect(asked('/circles/a/typing')).toBe(0);
+    await wait(1_000);
+    source(1).say('hello', {}, 'e.9');
+    expect(last('presence')).toMatchObject({ person_id: null, online: true });
+    updates.length = 0;
+    source(1).say('bye', { reason: 'lifetime', reconnect_ms: 0, closes_ms: 5_000 });
+    await wait(0);
+    source(2).say('hello', {}, 'e.9');
+    expect(of('presence')).toEqual([]);
+  });
+});

@@ -148,10 +148,14 @@ export function httpCircles(): Circles {
       void (await request('POST', `/circles/${circle}/members`, { person_id })),
     removeMember: async (_, circle, person) => void (await request('DELETE', `/circles/${circle}/members/${person}`)),
     focus: async () => undefined,
+    presence: (_, circle) => campus().presence(circle),
 
     timeline: (_, circle, anchor, limit) => campus().timeline(circle, anchor, limit),
     fill: (_, circle, from, to) => campus().fill(circle, from, to),
-    send: async (_, circle, text, reply_to) => campus().written(queue(circle, newId(), { op: 'post', text, reply_to })),
+    async send(_, circle, text, reply_to) {
+      campus().types(circle, false);
+      return campus().written(queue(circle, newId(), { op: 'post', text, reply_to }));
+    },
     async edit(_, circle, message, text) {
       if (campus().outbox.rewrite(message, text)) campus().changed(circle, [message]);
       else queue(circle, message, { op: 'edit', text });
@@ -175,6 +179,7 @@ export function httpCircles(): Circles {
       campus().drafts.set(circle, draft);
       campus().circleChanged(circle);
     },
+    typing: async (_, circle, on) => campus().types(circle, on),
   };
 }
 

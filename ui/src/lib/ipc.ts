@@ -47,6 +47,7 @@ export function ipcCircles(): Circles {
     addMember: (campus, circle, person) => ask('add_member', { campus, circle, person }),
     removeMember: (campus, circle, person) => ask('remove_member', { campus, circle, person }),
     focus: (campus, circle) => ask('focus', { campus, circle }),
+    presence: (campus, circle) => ask('presence', { campus, circle }),
     timeline: (campus, circle, anchor, limit) => ask('timeline', { campus, circle, anchor, limit }),
     fill: (campus, circle, from, to) => ask('fill', { campus, circle, from, to }),
     send: (campus, circle, text, reply_to) => ask('send', { campus, circle, text, reply_to }),
@@ -58,5 +59,6 @@ export function ipcCircles(): Circles {
     markRead: (campus, circle, seq) => ask('mark_read', { campus, circle, seq }),
     draft: (campus, circle) => ask('draft', { campus, circle }),
     setDraft: (campus, circle, draft) => ask('set_draft', { campus, circle, draft }),
+    typing: (campus, circle, on) => ask('typing', { campus, circle, on }),
   };
 }

@@ -41,6 +41,16 @@ export class Composer {
     this.timer = setTimeout(() => void this.flush(), SAVE_AFTER_MS);
   }
 
+  /** The person changed the text, and not the app. */
+  input(): void {
+    this.typed();
+    // An edit brings nothing new to wait for.
+    const on = this.text.trim() !== '' && !this.editing;
+    api()
+      .typing(this.campus, this.circle, on)
+      .catch(() => undefined);
+  }
+
   async flush(): Promise<void> {
     clearTimeout(this.timer);
     const now = this.now();

@@ -3,6 +3,8 @@ import type { Update } from '../generated/Update';
 import { campuses } from './campuses.svelte';
 import { circles } from './circles.svelte';
 import { opened } from './opened.svelte';
+import { presence } from './presence.svelte';
+import { typing } from './typing.svelte';
 import { view } from './view.svelte';
 import { words } from '../lib/failure';
 
@@ -13,6 +15,9 @@ export function applyUpdate(update: Update): void {
     case 'campuses':
       // Before anything is shown, why not stands there in full.
       campuses.load().catch((error: unknown) => campuses.loaded && complain(error));
+      // Also told when updates were lost.
+      typing.clear();
+      void presence.ask();
       break;
     case 'campus':
       campuses.apply(update.campus);
@@ -30,6 +35,12 @@ export function applyUpdate(update: Update): void {
       if (update.circle_id === null && update.campus_id === circles.campusId) {
         circles.load(update.campus_id).catch(complain);
       }
+      break;
+    case 'typing':
+      typing.apply(update.circle_id, update.people);
+      break;
+    case 'presence':
+      presence.apply(update.campus_id, update.person_id, update.online);
       break;
     case 'notice':
       // The desktop shell shows it.

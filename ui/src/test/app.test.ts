@@ -1,13 +1,17 @@
-import { fireEvent, render, screen } from '@testing-library/svelte';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { fireEvent, render, screen, within } from '@testing-library/svelte';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import App from '../App.svelte';
 import CircleItem from '../components/CircleItem.svelte';
 import ConnectionBar from '../components/ConnectionBar.svelte';
 import JoinForm from '../components/JoinForm.svelte';
 import PeoplePanel from '../components/PeoplePanel.svelte';
 import FirstRun from '../components/FirstRun.svelte';
+import TypingLine from '../components/TypingLine.svelte';
 import { serve } from '../lib/api';
 import { renderMarkdown } from '../lib/markdown';
+import { Composer } from '../state/composer.svelte';
+import { presence } from '../state/presence.svelte';
+import { applyUpdate } from '../state/updates';
 import { view } from '../state/view.svelte';
 import { Memory } from './memory';
 
@@ -78,6 +82,68 @@ describe('the interface', () => {
     );
     expect(renderMarkdown('[here](smb://server/share)')).not.toContain('<a');
     expect(renderMarkdown('see <https://ok.example/a>')).toContain('<a href="https://ok.example/a"');
+  });
+
+  it('says who types in the circle, politely, and keeps the place of the line', async () => {
+    render(TypingLine, { circle: 'rust' });
+    const line = document.querySelector('[aria-live="polite"]');
+    expect(line?.textContent).toBe('');
+    const type = (circle_id: string, ...names: string[]): void => {
+      const people = names.map((name) => ({ id: name, name, hue: 1, role: 'member' as const }));
+      applyUpdate({ update: 'typing', campus_id: 'campus', circle_id, people });
+    };
+    type('rust', 'Ada', 'Bob');
+    type('general', 'Eve');
+    await screen.findByText('Ada and Bob are typing…');
+    type('rust');
+    await vi.waitFor(() => expect(line?.textContent).toBe(''));
+    expect(line?.isConnected).toBe(true);
+  });
+
+  it('tells of the first key and of the emptied composer, but not of an edit', () => {
+    const composer = new Composer('campus', 'rust');
+    composer.text = 'h';
+    composer.input();
+    composer.text = ' ';
+    composer.input();
+    const message = memory.held.at(-1);
+    if (message) composer.edit(message);
+    composer.input();
+    expect(memory.told).toEqual([
+      ['rust', true],
+      ['rust', false],
+      ['rust', false],
+    ]);
+  });
+
+  it('marks who is online for eyes and for a screen reader, as it changes', async () => {
+    const { campus } = memory;
+    if (!campus) throw new Error('the campus is there');
+    const { unmount } = render(PeoplePanel, { campus, circle: memory.circle });
+    const row = async (name: string) => (await screen.findByText(name, { exact: false })).closest('li') as HTMLElement;
+    await vi.waitFor(async () => within(await row('talchas')).getByText('online'));
+    expect(within(await row('mib_y9uyk1')).queryByText('online')).toBeNull();
+    applyUpdate({ update: 'presence', campus_id: 'campus', person_id: 'mib_y9uyk1', online: true });
+    applyUpdate({ update: 'presence', campus_id: 'campus', person_id: 'talchas', online: false });
+    await vi.waitFor(async () => within(await row('mib_y9uyk1')).getByText('online'));
+    expect(within(await row('talchas')).queryByText('online')).toBeNull();
+    memory.online.clear();
+    applyUpdate({ update: 'presence', campus_id: 'campus', person_id: null, online: false });
+    await vi.waitFor(() => expect(screen.queryByText('online')).toBeNull());
+    unmount();
+  });
+
+  it('takes what is told while it asks for newer than the answer', async () => {
+    let answer: (online: string[]) => void = () => undefined;
+    memory.presence = () => new Promise((resolve) => (answer = resolve));
+    const end = presence.show('campus', 'rust');
+    presence.apply('campus', 'ada', false);
+    presence.apply('campus', 'bob', true);
+    answer(['ada', 'cleo']);
+    await vi.waitFor(() => expect(presence.has('cleo')).toBe(true));
+    expect([presence.has('ada'), presence.has('bob')]).toEqual([false, true]);
+    end();
+    expect(presence.has('cleo')).toBe(false);
   });
 
   it('renders no raw HTML, no images and no script links', () => {

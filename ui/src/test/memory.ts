@@ -154,6 +154,8 @@ export class Memory implements Circles {
   addMember = async () => undefined;
   removeMember = async () => undefined;
   focus = async () => undefined;
+  online = new Set(['me', 'ball', 'talchas']);
+  presence = async () => [...this.online];
   timeline = async (_: string, circle: string, anchor: Parameters<Circles['timeline']>[2], limit: number) => {
     if (circle !== this.circle.id) return { from: 1, to: 0, head_seq: 0, read_seq: 0, messages: [], unsent: [] };
     const { head_seq, read_seq } = this.circle;
@@ -180,6 +182,8 @@ export class Memory implements Circles {
   markRead = async () => undefined;
   draft = async (_: string, circle: string) => this.drafts.get(circle) ?? { text: '', reply_to: null, editing: null };
   setDraft = async (_: string, circle: string, draft: DraftView) => void this.drafts.set(circle, draft);
+  told: [string, boolean][] = [];
+  typing = async (_: string, circle: string, on: boolean) => void this.told.push([circle, on]);
 
   private change(id: string, now: Partial<MessageView>): void {
     const update = (m: MessageView): MessageView => (m.id === id ? { ...m, ...now } : m);

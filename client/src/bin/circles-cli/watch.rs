@@ -183,6 +183,13 @@ pub async fn watch(
             stopped = tokio::signal::ctrl_c() => return Ok(stopped?),
         }
         // A burst of updates is one look.
-        while let Ok(Update::Circles { .. } | Update::Timeline { .. } | Update::Messages { .. }) = updates.try_recv() {}
+        while let Ok(
+            Update::Circles { .. }
+            | Update::Timeline { .. }
+            | Update::Messages { .. }
+            | Update::Typing { .. }
+            | Update::Presence { .. },
+        ) = updates.try_recv()
+        {}
     }
 }

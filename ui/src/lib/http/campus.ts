@@ -8,9 +8,11 @@ import type { CircleView } from '../../generated/CircleView';
 import type { Connection } from '../../generated/Connection';
 import type { ConnectionProblem } from '../../generated/ConnectionProblem';
 import type { Me } from '../../generated/Me';
+import type { Members } from '../../generated/Members';
 import type { Message } from '../../generated/Message';
 import type { MessagesPage } from '../../generated/MessagesPage';
 import type { MessageView } from '../../generated/MessageView';
+import type { OnlineMembers } from '../../generated/OnlineMembers';
 import type { Person } from '../../generated/Person';
 import type { Receipt } from '../../generated/Receipt';
 import type { TimelineView } from '../../generated/TimelineView';
@@ -25,7 +27,11 @@ import { Sender } from './sender';
 import { Stream } from './stream';
 import { CircleLog, windowOf } from './timeline';
 import { turnOf } from './turn';
-import { circleView, messageView, personView, unsentView, type Known } from './views';
+import { Typing } from './typing';
+import { circleView, messageView, personOf, personView, unsentView, type Known } from './views';
+
+/** Pages of people who are online, with 1,000 each: the largest circle of a campus. */
+const ONLINE_PAGES_MAX = 50;
 
 export class Campus implements Known {
   readonly id: string;
@@ -39,6 +45,13 @@ export class Campus implements Known {
   private readonly logs = new Map<string, CircleLog>();
   private readonly stream: Stream;
   private readonly sender: Sender;
+  private readonly typing = new Typing({
+    changed: (circle) => this.typingChanged(circle),
+    // Loss is fine: it is said again in a moment.
+    say: (circle, on) => void request('POST', `/circles/${circle}/typing`, { on }).catch(() => undefined),
+  });
+  /** Circles whose people were asked for because one of them was not known. */
+  private readonly asked = new Set<string>();
   private readonly markers: ReadMarkers;
   /** Written by a tab that sees the relay again, to the tab whose turn it is to send. */
   private readonly nudge: string;
@@ -64,7 +77,9 @@ export class Campus implements Known {
       marked: ({ circle, seq }, taken) => (taken ? this.readTo(circle, seq) : this.circleChanged(circle)),
     });
     this.stream = new Stream((url) => new EventSource(url), {
-      hello: () => this.connected(),
+      hello: (goesOn) => this.connected(goesOn),
+      typing: (it) => it.person_id !== this.me.id && this.typing.heard(it),
+      presence: ({ person_id, online }) => this.tellPresence(person_id, online),
       change: (change) => this.apply(change),
       gap: () => this.gap(),
       lost: (problem, retryAt) => this.offline(problem, retryAt),
@@ -148,6 +163,32 @@ export class Campus implements Known {
     this.sender.kick();
   }
 
+  /** One types in a circle, or no longer. */
+  types(circle: string, on: boolean): void {
+    if (this.connection.state === 'online') this.typing.types(circle, on);
+  }
+
+  /** The members who are online; nobody, without a stream or a relay that answers. */
+  async presence(circle: string): Promise<string[]> {
+    const online: string[] = [];
+    let after = '';
+    for (let page = 0; page < ONLINE_PAGES_MAX; page++) {
+      if (this.connection.state !== 'online') return [];
+      const found = await request<OnlineMembers>('GET', `/circles/${circle}/presence${after}`).catch(
+        (error: unknown) => {
+          // The next stream says when to ask again.
+          if (isFailure(error) && isPassing(error.code)) return null;
+          throw error;
+        },
+      );
+      if (!found) return [];
+      online.push(...found.online);
+      if (!found.next) break;
+      after = `?after=${found.next}`;
+    }
+    return online;
+  }
+
   accept(state: CircleState): CircleView {
     this.states.set(state.circle.id, state);
     this.circleChanged(state.circle.id);
@@ -164,6 +205,7 @@ export class Campus implements Known {
     this.stream.stop();
     this.sender.stop();
     this.retake.stop();
+    this.typing.clear();
     clearTimeout(this.refreshing);
   }
 
@@ -243,6 +285,7 @@ export class Campus implements Known {
     const id = message.circle_id;
     if (!this.log(id).message(message)) return;
     this.outbox.landed(message);
+    this.typing.stopped(id, message.author_id);
     if (!this.people.has(message.author_id)) this.refreshSoon();
     const state = this.states.get(id);
     if (state && message.seq > state.head_seq) {
@@ -280,10 +323,11 @@ export class Campus implements Known {
     });
   }
 
-  private connected(): void {
+  private connected(goesOn: boolean): void {
     const back = this.connection.state === 'offline';
     this.setConnection({ state: 'online', missing: 0 });
     this.sendNow();
+    if (!goesOn) this.tellPresence(null, true);
     // What could not be fetched meanwhile shows as gaps.
     if (back) this.emit({ update: 'timeline', campus_id: this.id, circle_id: null });
   }
@@ -295,7 +339,32 @@ export class Campus implements Known {
 
   private setConnection(connection: Connection): void {
     this.connection = connection;
+    if (connection.state !== 'online') {
+      this.typing.clear();
+      this.tellPresence(null, false);
+    }
     this.emit({ update: 'campus', campus: this.view() });
+  }
+
+  // ---- what is told in passing
+
+  private tellPresence(person_id: string | null, online: boolean): void {
+    this.emit({ update: 'presence', campus_id: this.id, person_id, online });
+  }
+
+  private typingChanged(circle: string): void {
+    const ids = this.typing.people(circle);
+    this.emit({ update: 'typing', campus_id: this.id, circle_id: circle, people: ids.map((id) => personOf(this, id)) });
+    if (this.asked.has(circle) || ids.every((id) => this.people.has(id))) return;
+    this.asked.add(circle);
+    request<Members>('GET', `/circles/${circle}/members`).then(
+      ({ members }) => {
+        for (const { person } of members) if (!this.people.has(person.id)) this.people.set(person.id, person);
+        this.typingChanged(circle);
+      },
+      // Without it they are someone.
+      () => this.asked.delete(circle),
+    );
   }
 
   /** EventSource keeps the status to itself; `GET /v1/me` tells being signed out from being offline. */

@@ -11,7 +11,15 @@ describe('the stream', () => {
   beforeEach(() => {
     vi.useFakeTimers();
     opened = [];
-    on = { hello: vi.fn(), change: vi.fn(), gap: vi.fn(), lost: vi.fn(), refused: vi.fn(() => Promise.resolve(true)) };
+    on = {
+      hello: vi.fn(),
+      typing: vi.fn(),
+      presence: vi.fn(),
+      change: vi.fn(),
+      gap: vi.fn(),
+      lost: vi.fn(),
+      refused: vi.fn(() => Promise.resolve(true)),
+    };
     const open = (url: string): FakeSource => {
       opened.push(new FakeSource(url));
       return source(opened.length - 1);
@@ -34,6 +42,7 @@ describe('the stream', () => {
     source(1).say('hello', {}, 'e.6');
     expect(source(0).close).toHaveBeenCalled();
     expect(on.change).toHaveBeenCalledTimes(2);
+    expect(on.hello).toHaveBeenCalledWith(true);
     expect(on.lost).not.toHaveBeenCalled();
   });
 
@@ -44,6 +53,15 @@ describe('the stream', () => {
     expect(on.lost).toHaveBeenCalledWith('unreachable', expect.any(Number));
     vi.advanceTimersByTime(500);
     expect(source(1).url).toContain('e.9');
+  });
+
+  it('hands on what is told in passing, and its cursor stays', () => {
+    source(0).say('typing', { circle_id: 'a', person_id: 'ada', on: true });
+    source(0).say('presence', { person_id: 'ada', online: true });
+    expect(on.typing).toHaveBeenCalledWith({ circle_id: 'a', person_id: 'ada', on: true });
+    expect(on.presence).toHaveBeenCalledWith({ person_id: 'ada', online: true });
+    stream.reconnect();
+    expect(source(1).url).toContain('e.5');
   });
 
   it('asks why when it was refused, and stops if there is no use', async () => {

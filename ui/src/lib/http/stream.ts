@@ -4,6 +4,8 @@
  */
 import type { Bye } from '../../generated/Bye';
 import type { Change } from '../../generated/Change';
+import type { Presence } from '../../generated/Presence';
+import type { Typing } from '../../generated/Typing';
 import { Backoff } from './backoff';
 
 /** Pings come every 15 s: three missed ones mean that the connection is dead. */
@@ -12,7 +14,10 @@ const SILENCE_MS_MAX = 45_000;
 export type Source = EventTarget & Pick<EventSource, 'close' | 'readyState'>;
 
 export interface StreamHandlers {
-  hello(): void;
+  /** `goesOn`: it takes over from one that is still open, so that nothing was missed between them. */
+  hello(goesOn: boolean): void;
+  typing(typing: Typing): void;
+  presence(presence: Presence): void;
   change(change: Change): void;
   /** Changes were left out, or the history is another: the snapshot is to be taken anew, then `start` again. */
   gap(): void;
@@ -73,14 +78,17 @@ export class Stream {
 
     hear('hello', () => {
       this.backoff.reset();
-      if (source === this.next) {
+      const goesOn = source === this.next;
+      if (goesOn) {
         this.current?.close();
         this.current = source;
         this.next = null;
       }
-      this.on.hello();
+      this.on.hello(goesOn);
     });
     hear<Change>('change', (change) => this.on.change(change));
+    hear<Typing>('typing', (typing) => this.on.typing(typing));
+    hear<Presence>('presence', (presence) => this.on.presence(presence));
     hear('ping', () => {});
     hear('gap', () => this.on.gap());
     hear('reset', () => this.on.gap());

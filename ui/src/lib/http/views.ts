@@ -27,7 +27,7 @@ export function personView(person: Person): PersonView {
   return { id: person.id, name: person.name, hue: person.hue, role: person.role };
 }
 
-function author(known: Known, id: string): PersonView {
+export function personOf(known: Known, id: string): PersonView {
   const person = known.people.get(id);
   return person ? personView(person) : { id, name: 'Someone', hue: 0, role: 'member' };
 }
@@ -47,7 +47,7 @@ export function circleView(state: CircleState, known: Known, waiting: Entry[], d
     read_seq: state.read_seq,
     unread: state.unread,
     last: last && {
-      author: state.last_author?.name ?? author(known, last.author_id).name,
+      author: state.last_author?.name ?? personOf(known, last.author_id).name,
       mine: last.author_id === known.me.id,
       text: short(last.text),
       deleted: last.deleted_at !== null,
@@ -69,7 +69,7 @@ export function messageView(message: Message, log: CircleLog, known: Known, wait
   return {
     id: message.id,
     seq: message.seq,
-    author: author(known, message.author_id),
+    author: personOf(known, message.author_id),
     mine: message.author_id === known.me.id,
     text: removed ? '' : edit?.work.op === 'edit' ? edit.work.text : message.text,
     reply: message.reply_to ? replyView(message.reply_to, log, known) : null,
@@ -110,7 +110,7 @@ function replyView(id: string, log: CircleLog, known: Known): ReplyView {
   return {
     id,
     seq: message.seq,
-    author: author(known, message.author_id).name,
+    author: personOf(known, message.author_id).name,
     text: message.deleted_at === null ? short(message.text) : null,
   };
 }
@@ -124,6 +124,6 @@ function reactionViews(reactions: Reaction[], known: Known): ReactionView[] {
     emoji,
     count: all.length,
     mine: all.some((reaction) => reaction.person_id === known.me.id),
-    names: all.slice(0, NAMES_MAX).map((reaction) => author(known, reaction.person_id).name),
+    names: all.slice(0, NAMES_MAX).map((reaction) => personOf(known, reaction.person_id).name),
   }));
 }
