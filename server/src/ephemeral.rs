@@ -4,14 +4,13 @@
 //! Two things that know nothing of each other meet in [`Ephemeral`]: signals, which go out to the streams of this instance
 //! ([`Ephemeral::publish`], [`Ephemeral::subscribe`]), and who is present, which is counted here ([`Registry`]).
 //!
-//! Between instances the same pair is the seam: whoever carries signals subscribes, sends on those whose `origin` is this
-//! instance's, and publishes those of others as they come. It also has to answer for the presence of people whose streams
-//! are open elsewhere; the registry counts those of this instance.
+//! [`carry`] makes one of the instances of a campus: it tells the others, and hears them.
 
+pub mod carry;
 mod presence;
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -33,7 +32,7 @@ use self::presence::Registry;
 use crate::{
     audience::Audience,
     failure::Failure,
-    limits::{PRESENCE_PAUSE, SIGNALS_HELD_MAX, SIGNALS_WAITING_MAX},
+    limits::{PRESENCE_PAUSE, PRESENT_ELSEWHERE, SIGNALS_HELD_MAX, SIGNALS_WAITING_MAX},
     relay::{Relay, WeakRelay},
     store::{campus, memberships},
     stream::frame,
@@ -103,7 +102,12 @@ impl Ephemeral {
     /// Nobody is there yet. `grace`: for how long after their last stream a person counts as online.
     pub fn new(grace: Duration) -> Self {
         let (signals, _) = broadcast::channel(SIGNALS_WAITING_MAX);
-        let present = Present { registry: Mutex::new(Registry::new(grace)), changes: watch::Sender::new(()) };
+        let present = Present {
+            registry: Mutex::new(Registry::new(grace)),
+            here: Mutex::default(),
+            elsewhere: Mutex::default(),
+            changes: watch::Sender::new(()),
+        };
         Self { origin: Uuid::now_v7(), signals, present: Arc::new(present) }
     }
 
@@ -131,6 +135,7 @@ impl Ephemeral {
     /// A stream of the person is open, until what is returned is dropped.
     pub fn enter(&self, person: PersonId) -> Stay {
         self.present.lock().enter(person, Instant::now());
+        *lock(&self.present.here).entry(person).or_default() += 1;
         self.present.changes.send_replace(());
         Stay { present: self.present.clone(), person }
     }
@@ -138,6 +143,33 @@ impl Ephemeral {
     /// Everyone who is online.
     pub fn online(&self) -> HashSet<PersonId> {
         self.present.lock().online(Instant::now())
+    }
+
+    /// Everyone whose streams are open at this instance.
+    fn here(&self) -> HashSet<PersonId> {
+        lock(&self.present.here).keys().copied().collect()
+    }
+
+    /// Another instance has streams of these people: each counts as a stream.
+    fn elsewhere(&self, origin: Uuid, people: &HashSet<PersonId>, now: Instant) {
+        let before = lock(&self.present.elsewhere).insert(origin, (people.clone(), now));
+        let before = before.map(|it| it.0).unwrap_or_default();
+        let mut registry = self.present.lock();
+        people.difference(&before).for_each(|it| registry.enter(*it, now));
+        before.difference(people).for_each(|it| registry.leave(*it, now));
+        drop(registry);
+        self.present.changes.send_replace(());
+    }
+
+    /// Instances that were not heard of for a while are gone, and their streams with them.
+    fn forget(&self, now: Instant) {
+        let is_gone = |heard: Instant| now.duration_since(heard) > PRESENT_ELSEWHERE;
+        let gone: Vec<Uuid> =
+            lock(&self.present.elsewhere).iter().filter(|it| is_gone(it.1.1)).map(|it| *it.0).collect();
+        for origin in gone {
+            self.elsewhere(origin, &HashSet::new(), now);
+            lock(&self.present.elsewhere).remove(&origin);
+        }
     }
 
     /// Wakes when someone came or went.
@@ -148,13 +180,20 @@ impl Ephemeral {
 
 struct Present {
     registry: Mutex<Registry>,
+    /// Streams of this instance, by person.
+    here: Mutex<HashMap<PersonId, usize>>,
+    elsewhere: Mutex<carry::Elsewhere>,
     changes: watch::Sender<()>,
 }
 
 impl Present {
     fn lock(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.registry)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An open stream, as far as presence goes.
@@ -166,6 +205,14 @@ pub struct Stay {
 impl Drop for Stay {
     fn drop(&mut self) {
         self.present.lock().leave(self.person, Instant::now());
+        let mut here = lock(&self.present.here);
+        if let Some(streams) = here.get_mut(&self.person) {
+            *streams -= 1;
+            if *streams == 0 {
+                here.remove(&self.person);
+            }
+        }
+        drop(here);
         self.present.changes.send_replace(());
     }
 }

@@ -126,3 +126,12 @@ pub const TYPING_PER_SECOND: u32 = 2;
 
 /// How often they may at once: some devices, and changing between circles.
 pub const TYPING_BURST: u32 = 10;
+
+/// How often an instance tells the others who is online there.
+pub const PRESENT_EVERY: Duration = Duration::from_secs(10);
+
+/// The shortest time between two such lists: people who open many streams at once do not cause as many lists.
+pub const PRESENT_PAUSE: Duration = Duration::from_secs(1);
+
+/// After this silence an instance counts as gone: two lists may be lost.
+pub const PRESENT_ELSEWHERE: Duration = Duration::from_secs(25);

@@ -39,7 +39,7 @@ struct Inner {
     store: Arc<Store>,
     writer: Writer,
     transport: Transport,
-    ephemeral: Ephemeral,
+    ephemeral: Arc<Ephemeral>,
     streams: OpenStreams,
     rates: Rates,
     sightings: Sightings,
@@ -119,13 +119,14 @@ impl Relay {
         let transport = Transport::new(&settings, campus.id, &campus.epoch, head)?;
         let (tasks, closed) = (TaskTracker::new(), CancellationToken::new());
         let entered = runtime.enter();
-        transport.start(&store, &campus.epoch, &tasks, &closed);
+        let ephemeral = Arc::new(Ephemeral::new(settings.presence_grace));
+        transport.start(&store, &ephemeral, &campus.epoch, &tasks, &closed);
         drop(entered);
         let writer = Writer::start(link, campus.epoch.clone(), transport.clone()).map_err(OpenError::Writer)?;
         tracing::info!(campus = %campus.name, epoch = %campus.epoch, database = %store.place(), "opened");
         Ok(Self(Arc::new(Inner {
             rates: Rates::new(&settings),
-            ephemeral: Ephemeral::new(settings.presence_grace),
+            ephemeral,
             settings,
             campus,
             first_invite,

@@ -19,6 +19,7 @@ use self::{
     ring::{Entry, Ring, Tail},
 };
 use crate::{
+    ephemeral::Ephemeral,
     limits::{RING_BYTES_MAX, RING_CHANGES_MAX},
     settings::Settings,
     store::{OpenError, Store},
@@ -66,7 +67,14 @@ impl Transport {
     }
 
     /// Starts the tasks that fill the ring from elsewhere. None is needed where this process alone writes.
-    pub fn start(&self, store: &Arc<Store>, epoch: &Epoch, tasks: &TaskTracker, stop: &CancellationToken) {
+    pub fn start(
+        &self,
+        store: &Arc<Store>,
+        ephemeral: &Arc<Ephemeral>,
+        epoch: &Epoch,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
         let run = |work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
             let stop = stop.clone();
             tasks.spawn(async move {
@@ -82,6 +90,7 @@ impl Transport {
         if let Some(redis) = &self.0.redis {
             run(Box::pin(redis.clone().publish(store.clone())));
             run(Box::pin(redis.clone().read(self.clone())));
+            run(Box::pin(redis.clone().carry(ephemeral.clone())));
         }
     }
 

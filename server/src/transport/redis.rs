@@ -11,6 +11,7 @@ use std::{
 };
 
 use circles_protocol::{CampusId, CircleId, Epoch, PersonId, Pos, Scope};
+use futures::StreamExt;
 use redis::{
     AsyncCommands, AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, Script,
     aio::MultiplexedConnection,
@@ -24,6 +25,7 @@ use super::{
     ring::{Entry, Subject},
 };
 use crate::{
+    ephemeral::{Ephemeral, carry},
     failure::Failure,
     limits::{REDIS_APPEND_MAX, REDIS_BLOCK_MS, REDIS_QUEUE_MAX, REDIS_READ_MAX, REDIS_RETRY, REDIS_TIMEOUT},
     metrics,
@@ -223,6 +225,36 @@ impl Redis {
         Ok(())
     }
 
+    /// Carries what is told in passing between the instances, for ever. Loss is fine here, and only here.
+    pub async fn carry(self, ephemeral: Arc<Ephemeral>) {
+        let mut outgoing = carry::Outgoing::new(&ephemeral);
+        loop {
+            if let Err(error) = self.carry_while_up(&ephemeral, &mut outgoing).await {
+                tracing::debug!(%error, "who types and who is online is known of this instance only");
+            }
+            tokio::time::sleep(REDIS_RETRY.1).await;
+        }
+    }
+
+    async fn carry_while_up(&self, ephemeral: &Ephemeral, outgoing: &mut carry::Outgoing) -> RedisResult<()> {
+        let channel = format!("{}:passing", self.0.key);
+        let mut listening = self.0.server.client().await?.get_async_pubsub().await?;
+        listening.subscribe(&channel).await?;
+        let mut heard = listening.into_on_message();
+        let mut conn = self.0.server.connect(Some(REDIS_TIMEOUT)).await?;
+        loop {
+            tokio::select! {
+                message = heard.next() => {
+                    let message = message.ok_or_else(|| strange("the subscription ended"))?;
+                    carry::take(ephemeral, &message.get_payload::<String>()?, tokio::time::Instant::now());
+                }
+                message = outgoing.next() => {
+                    let () = conn.publish(&channel, message).await?;
+                }
+            }
+        }
+    }
+
     fn entry(&self, id: &StreamId) -> Option<Entry> {
         let entry = parse(id).filter(|(epoch, _)| epoch == self.0.epoch.as_str());
         if entry.is_none() {
@@ -274,13 +306,17 @@ impl Server {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(REDIS_TIMEOUT))
             .set_response_timeout(response_timeout);
-        let client = match self {
-            Self::One(client) => client.clone(),
+        self.client().await?.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    /// The present master.
+    async fn client(&self) -> RedisResult<Client> {
+        match self {
+            Self::One(client) => Ok(client.clone()),
             Self::Sentinels(client) => tokio::time::timeout(REDIS_TIMEOUT, client.lock().await.async_get_client())
                 .await
-                .map_err(|_| strange("no sentinel answers"))??,
-        };
-        client.get_multiplexed_async_connection_with_config(&config).await
+                .map_err(|_| strange("no sentinel answers"))?,
+        }
     }
 }
 

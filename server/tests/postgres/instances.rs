@@ -282,3 +282,28 @@ async fn a_campus_moves_into_postgres_as_the_same_history_and_out_of_a_backup_as
     assert_eq!(at(&restored, &bob).refused(Method::GET, "/v1/me", ()).await, Code::Unauthorized);
     restored.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_types_and_who_is_online_is_known_at_another_instance() {
+    let redis = Redis::start().unwrap();
+    let first = TestRelay::with(with_redis(&redis)).await;
+    let second = first.beside_with(with_redis(&redis)).await;
+    let (ada, bob) = (first.owner("Ada").await, at(&second, &first.person("Bob").await));
+    let general = ada.general().await;
+    let mut events = live(&bob).await;
+    // Ada comes online at the other instance.
+    let hers = live(&ada).await;
+    let mut told = async |wanted: &str| loop {
+        let (name, data) = events.passing().await;
+        if name == wanted && data["person_id"] == json!(ada.id()) {
+            break data;
+        }
+    };
+    assert_eq!(told("presence").await["online"], true);
+    ada.ok::<()>(Method::POST, &format!("/v1/circles/{general}/typing"), json!({ "on": true })).await;
+    assert_eq!(told("typing").await["circle_id"], json!(general));
+    drop(hers);
+    drop(events);
+    second.stop().await;
+    first.stop().await;
+}

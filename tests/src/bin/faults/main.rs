@@ -159,7 +159,7 @@ async fn main() -> Result<()> {
 
     let writing = CancellationToken::new();
     let writer = Writer::new(campus.clone(), owner.clone(), circles.clone());
-    let writers = writer.start(options.rate, random.random(), writing.clone());
+    let writers = writer.start(options.rate, random.random(), &writing);
     let mut scene = Scene { postgres, redis, primary: 0, to_redis, relays, balancer, counts: BTreeMap::new() };
     let until = Instant::now() + Duration::from_secs(options.seconds);
     let mut removed = trouble::Removals::new(campus.clone(), owner.clone(), &readers);

@@ -28,7 +28,7 @@ impl Writer {
     }
 
     /// Writes `rate` messages a second, as long as the relays take them, until `stop`.
-    pub fn start(&self, rate: u32, seed: u64, stop: CancellationToken) -> Vec<JoinHandle<()>> {
+    pub fn start(&self, rate: u32, seed: u64, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
         (0..TASKS).map(|n| tokio::spawn(self.clone().run(rate, seed ^ u64::from(n), stop.clone()))).collect()
     }
 
@@ -81,7 +81,7 @@ impl Writer {
                 }
                 _ => tokio::time::sleep(Duration::from_millis(200)).await,
             }
-            if begun.elapsed() > Duration::from_secs(120) {
+            if begun.elapsed() > Duration::from_mins(2) {
                 self.campus.ledger().violation("a request got no answer for two minutes".to_owned());
                 return;
             }

@@ -1,0 +1,144 @@
+//! Between instances: what is told in passing at one is heard at the others.
+//!
+//! Who types goes over as it is said. Who is online goes over as a list: each instance names the people whose streams are
+//! open there, when that changes and every few seconds, and one that is not heard of for a while has none. So a lost
+//! message mends itself, and an instance that starts or dies needs no ceremony.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use circles_protocol::PersonId;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{broadcast, watch},
+    time::{Instant, sleep_until},
+};
+use uuid::Uuid;
+
+use super::{Ephemeral, News, Sent, Signal};
+use crate::limits::{PRESENT_EVERY, PRESENT_PAUSE};
+
+/// What one instance tells the others.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "carried", rename_all = "snake_case")]
+enum Carried {
+    Signal(Signal),
+    /// Everyone whose streams are open at that instance.
+    Present {
+        origin: Uuid,
+        people: HashSet<PersonId>,
+    },
+}
+
+/// The people of other instances, and when each was last heard of.
+pub type Elsewhere = HashMap<Uuid, (HashSet<PersonId>, Instant)>;
+
+/// What this instance has to tell.
+pub struct Outgoing {
+    ephemeral: Arc<Ephemeral>,
+    signals: broadcast::Receiver<Arc<Sent>>,
+    changes: watch::Receiver<()>,
+    told: HashSet<PersonId>,
+    told_at: Option<Instant>,
+}
+
+impl Outgoing {
+    pub fn new(ephemeral: &Arc<Ephemeral>) -> Self {
+        Self {
+            signals: ephemeral.signals.subscribe(),
+            changes: ephemeral.changes(),
+            ephemeral: ephemeral.clone(),
+            told: HashSet::new(),
+            told_at: None,
+        }
+    }
+
+    /// The next message for the others, as JSON. Cancel safe.
+    pub async fn next(&mut self) -> String {
+        loop {
+            let (again, pause) = match self.told_at {
+                None => (Instant::now(), Instant::now()),
+                Some(at) => (at + PRESENT_EVERY, at + PRESENT_PAUSE),
+            };
+            tokio::select! {
+                signal = self.signals.recv() => {
+                    if let Ok(sent) = signal && sent.signal.origin == self.ephemeral.origin
+                        && matches!(sent.signal.news, News::Typing(_)) {
+                        return json(&Carried::Signal(sent.signal.clone()));
+                    }
+                }
+                () = sleep_until(again) => return self.present(),
+                () = async {
+                    sleep_until(pause).await;
+                    // The sender is in `ephemeral`: it is there.
+                    drop(self.changes.changed().await);
+                } => {
+                    if self.ephemeral.here() != self.told {
+                        return self.present();
+                    }
+                }
+            }
+        }
+    }
+
+    fn present(&mut self) -> String {
+        self.told = self.ephemeral.here();
+        self.told_at = Some(Instant::now());
+        json(&Carried::Present { origin: self.ephemeral.origin, people: self.told.clone() })
+    }
+}
+
+fn json(carried: &Carried) -> String {
+    serde_json::to_string(carried).expect("ids and times serialise")
+}
+
+/// Takes what another instance told; what is not understood is of a newer one, and passed over.
+pub fn take(ephemeral: &Ephemeral, message: &str, now: Instant) {
+    match serde_json::from_str(message) {
+        Ok(Carried::Signal(signal)) if signal.origin != ephemeral.origin => ephemeral.publish(signal),
+        Ok(Carried::Present { origin, people }) if origin != ephemeral.origin => {
+            ephemeral.elsewhere(origin, &people, now);
+        }
+        Ok(_) => {}
+        Err(error) => tracing::debug!(%error, "what another instance told is not understood"),
+    }
+    ephemeral.forget(now);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::limits::PRESENT_ELSEWHERE;
+
+    /// What `there` tells of its people, as `here` hears it.
+    fn tell(here: &Ephemeral, there: &Ephemeral, now: Instant) {
+        take(here, &json(&Carried::Present { origin: there.origin, people: there.here() }), now);
+    }
+
+    #[test]
+    fn people_of_another_instance_are_online_until_it_is_silent() {
+        let (here, there) = (Ephemeral::new(Duration::ZERO), Ephemeral::new(Duration::ZERO));
+        let (person, now) = (PersonId::new(), Instant::now());
+        let stay = there.enter(person);
+        tell(&here, &there, now);
+        tell(&here, &there, now);
+        assert_eq!(here.online(), HashSet::from([person]));
+        // The same person is at both: the end of one stream changes nothing.
+        drop(here.enter(person));
+        assert_eq!(here.online(), HashSet::from([person]));
+        drop(stay);
+        tell(&here, &there, now);
+        assert!(here.online().is_empty());
+        let _stay = there.enter(person);
+        tell(&here, &there, now);
+        assert_eq!(here.online(), HashSet::from([person]));
+        // It dies: the next that any other tells finds it gone.
+        let later = now + PRESENT_ELSEWHERE + Duration::from_secs(1);
+        tell(&here, &Ephemeral::new(Duration::ZERO), later);
+        assert!(here.online().is_empty());
+    }
+}
