@@ -17,8 +17,9 @@ export function ipcCircles(): Circles {
     },
     onInvite(listener) {
       const take = (): void => {
+        const invited: Promise<string | null> = ask('invited');
         // Without it the person can still paste the link.
-        void ask<string | null>('invited').then((link) => link && listener(link), console.error);
+        void invited.then((link) => link && listener(link), console.error);
       };
       const stop = listen('circles://invited', take);
       // One that came before this page listened waits there.
