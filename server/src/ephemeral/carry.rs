@@ -139,6 +139,6 @@ mod tests {
         // It dies: the next that any other tells finds it gone.
         let later = now + PRESENT_ELSEWHERE + Duration::from_secs(1);
         tell(&here, &Ephemeral::new(Duration::ZERO), later);
-        assert!(here.online().is_empty());
+        assert!(here.present.lock().online(later).is_empty());
     }
 }

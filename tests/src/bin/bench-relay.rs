@@ -1,0 +1,462 @@
+//! Measures the relay: what fan-out costs, how late messages are, what a stream takes in memory, how a storm of reconnects
+//! passes, and how many messages a second are committed. `make bench-relay` runs it.
+//!
+//! The relay has a core of its own, the readers and writers have the other, so that its processor time is its own.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use circles_protocol::{
+    CircleId, CircleKind, Cursor, DeviceId, MessageId, PersonId,
+    api::{Circles, CreateCircle, Join, Me, PostMessage},
+};
+use circles_test_servers::Postgres;
+use circles_tests::program;
+use clap::Parser;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::{JoinHandle, JoinSet},
+};
+
+/// A message of about 300 bytes on the wire's text, as rivals were measured with.
+const TEXT_BYTES: usize = 300;
+/// Of so many streams one measures latency: more would measure the reader.
+const SAMPLED: usize = 20;
+
+#[derive(Parser)]
+struct Options {
+    /// Seconds for each rate.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Only what has this word in its name: fanout, circles, idle, storm, resume, commit.
+    #[arg(long)]
+    only: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let options = Options::parse();
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let wanted = |name: &str| options.only.as_deref().is_none_or(|only| name.contains(only));
+    let seconds = Duration::from_secs(options.seconds);
+    if wanted("fanout") {
+        fan_out(seconds).await?;
+    }
+    if wanted("circles") {
+        circles(seconds).await?;
+    }
+    if wanted("idle") || wanted("storm") {
+        idle_and_storm().await?;
+    }
+    if wanted("resume") {
+        resume().await?;
+    }
+    if wanted("commit") {
+        for database in [false, true] {
+            commit(database).await?;
+        }
+    }
+    Ok(())
+}
+
+/// 1,000 streams on one circle.
+async fn fan_out(seconds: Duration) -> Result<()> {
+    let bench = Bench::start(None).await?;
+    let reader = bench.person("Reader").await?;
+    let readers = Readers::open(&bench, &vec![reader; 1_000], None).await?;
+    for rate in [10, 50, 100, 200, 400] {
+        let general = bench.general;
+        let held = readers.measure(&bench, &format!("1,000 streams × {rate}/s"), rate, seconds, |_| general).await?;
+        if !held {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// 200 circles with 20 streams each.
+async fn circles(seconds: Duration) -> Result<()> {
+    let bench = Bench::start(None).await?;
+    let (mut circles, mut people) = (Vec::new(), Vec::new());
+    for n in 0..200 {
+        let circle = bench.create(&format!("Circle {n}")).await?;
+        let person = bench.person(&format!("Reader {n}")).await?;
+        bench.post_nothing(&format!("v1/circles/{circle}/join"), &person.token).await?;
+        people.extend(std::iter::repeat_n(person, 20));
+        circles.push(circle);
+    }
+    let readers = Readers::open(&bench, &people, None).await?;
+    readers.measure(&bench, "200 circles × 20 streams, 400/s in all", 400, seconds, |n| circles[n % 200]).await?;
+    Ok(())
+}
+
+async fn idle_and_storm() -> Result<()> {
+    const STREAMS: usize = 5_000;
+    let bench = Bench::start(None).await?;
+    let reader = bench.person("Reader").await?;
+    // What the first streams cost once is not counted.
+    let warm = Readers::open(&bench, &vec![reader.clone(); 200], None).await?;
+    let before = bench.memory_kib()?;
+    let readers = Readers::open(&bench, &vec![reader.clone(); STREAMS], None).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let grown = bench.memory_kib()? - before;
+    #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+    let each = grown as f64 / STREAMS as f64;
+    println!("idle: {STREAMS} streams take {grown} KiB, {each:.1} KiB each");
+    drop((warm, readers));
+    wait_until_closed(&bench).await?;
+    let (cpu, begun) = (bench.cpu_ms()?, Instant::now());
+    let readers = Readers::open(&bench, &vec![reader; STREAMS], Some(&bench.cursor().await?)).await?;
+    println!(
+        "storm: {STREAMS} streams are open again after {} ms, {} ms of processor time",
+        begun.elapsed().as_millis(),
+        bench.cpu_ms()? - cpu
+    );
+    drop(readers);
+    Ok(())
+}
+
+/// 1,000 streams that resume after 200 messages.
+async fn resume() -> Result<()> {
+    let bench = Bench::start(None).await?;
+    let reader = bench.person("Reader").await?;
+    let cursor = bench.cursor().await?;
+    for _ in 0..200 {
+        bench.post(bench.general).await?;
+    }
+    let (cpu, begun) = (bench.cpu_ms()?, Instant::now());
+    let readers = Readers::open(&bench, &vec![reader; 1_000], Some(&cursor)).await?;
+    while readers.deliveries() < 200_000 {
+        ensure!(begun.elapsed() < Duration::from_mins(1), "only {} deliveries", readers.deliveries());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    println!(
+        "resume: 1,000 streams have their 200 messages after {} ms, {} ms of processor time",
+        begun.elapsed().as_millis(),
+        bench.cpu_ms()? - cpu
+    );
+    Ok(())
+}
+
+async fn commit(on_postgres: bool) -> Result<()> {
+    let postgres = if on_postgres { Some(Postgres::start()?) } else { None };
+    let database = postgres.as_ref().map(Postgres::database).transpose()?;
+    let bench = Bench::start(database.as_deref()).await?;
+    for writers in [1, 16, 64, 256] {
+        let count = Arc::new(AtomicU64::new(0));
+        let until = Instant::now() + Duration::from_secs(5);
+        let mut tasks = JoinSet::new();
+        for _ in 0..writers {
+            let (bench, count) = (bench.clone(), count.clone());
+            tasks.spawn(async move {
+                while Instant::now() < until {
+                    bench.post(bench.general).await?;
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+                anyhow::Ok(())
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done??;
+        }
+        let name = if on_postgres { "Postgres" } else { "SQLite" };
+        println!("commit: {name}, {writers} writers: {} messages/s", count.load(Ordering::Relaxed) / 5);
+    }
+    Ok(())
+}
+
+/// A relay on a core of its own, and an owner.
+struct Bench {
+    child: Child,
+    port: u16,
+    http: reqwest::Client,
+    invite: String,
+    owner: Person,
+    general: CircleId,
+    _dir: tempfile::TempDir,
+}
+
+#[derive(Clone)]
+struct Person {
+    token: String,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Bench {
+    async fn start(database: Option<&str>) -> Result<Arc<Self>> {
+        let dir = tempfile::tempdir()?;
+        let port = circles_tests::port()?;
+        let relay = program("circles-relay")?;
+        let flags = [
+            &["--stream-lifetime", "0", "--heartbeat", "1h", "--streams-per-person", "100000"][..],
+            &["--writes-per-second", "1000000", "--writes-burst", "1000000", "--reads-burst", "1000000"],
+            &["--reads-per-second", "1000000", "--joins-burst", "100000"],
+        ]
+        .concat();
+        let place = database.map_or_else(Vec::new, |it| vec!["--database", it]);
+        let child = Command::new("taskset")
+            .args(["--cpu-list", "0"])
+            .arg(&relay)
+            .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
+            .arg(dir.path())
+            .args(&place)
+            .args(flags)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(512).build()?;
+        circles_tests::wait_for("the relay", async || {
+            Ok(http.get(format!("http://127.0.0.1:{port}/readyz")).send().await.ok())
+        })
+        .await?;
+        let invite = |role| invite(&relay, dir.path(), &place, role);
+        let (owner_code, code) = (invite("owner")?, invite("member")?);
+        let owner = join(&http, port, &owner_code, "Owner").await?;
+        let list = http.get(format!("http://127.0.0.1:{port}/v1/circles")).bearer_auth(&owner.token).send().await?;
+        let general = list.json::<Circles>().await?.circles.first().context("there is General")?.circle.id;
+        Ok(Arc::new(Self { child, port, http, invite: code, owner, general, _dir: dir }))
+    }
+
+    async fn person(&self, name: &str) -> Result<Person> {
+        join(&self.http, self.port, &self.invite, name).await
+    }
+
+    async fn create(&self, name: &str) -> Result<CircleId> {
+        let id = CircleId::new();
+        let create = CreateCircle { id, name: name.to_owned(), topic: String::new(), access: CircleKind::Open };
+        self.send("v1/circles", &create).await?;
+        Ok(id)
+    }
+
+    /// Posts a message that says when it was sent.
+    async fn post(&self, circle: CircleId) -> Result<()> {
+        let mut text = format!("t={} ", now_us());
+        text.push_str(&"x".repeat(TEXT_BYTES - text.len()));
+        let post = PostMessage { id: MessageId::new(), text, reply_to: None, written_at: None };
+        self.send(&format!("v1/circles/{circle}/messages"), &post).await
+    }
+
+    async fn send(&self, path: &str, body: &impl serde::Serialize) -> Result<()> {
+        let request = self.http.post(format!("http://127.0.0.1:{}/{path}", self.port)).bearer_auth(&self.owner.token);
+        request.json(body).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    async fn post_nothing(&self, path: &str, token: &str) -> Result<()> {
+        let request = self.http.post(format!("http://127.0.0.1:{}/{path}", self.port)).bearer_auth(token);
+        request.send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    async fn cursor(&self) -> Result<Cursor> {
+        let request = self.http.get(format!("http://127.0.0.1:{}/v1/me", self.port)).bearer_auth(&self.owner.token);
+        Ok(request.send().await?.json::<Me>().await?.cursor)
+    }
+
+    /// Processor time of the relay so far. The kernel counts in 10 ms.
+    fn cpu_ms(&self) -> Result<u64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let (_, fields) = stat.rsplit_once(") ").context("the name is in brackets")?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        Ok((fields[11].parse::<u64>()? + fields[12].parse::<u64>()?) * 10)
+    }
+
+    fn memory_kib(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:")).context("it has memory")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+}
+
+fn invite(relay: &Path, dir: &Path, place: &[&str], role: &str) -> Result<String> {
+    let mut command = Command::new(relay);
+    command.args(["invite", "--role", role, "--uses", "10000", "--data-dir"]).arg(dir).args(place);
+    let output = command.output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let code = text.trim().rsplit('#').next().context("a link")?.to_owned();
+    ensure!(!code.is_empty(), "no invite: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(code)
+}
+
+async fn join(http: &reqwest::Client, port: u16, code: &str, name: &str) -> Result<Person> {
+    let token = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+    let join = Join {
+        code: code.to_owned(),
+        person_id: PersonId::new(),
+        name: name.to_owned(),
+        device_id: DeviceId::new(),
+        device_name: "bench".to_owned(),
+        token: token.clone(),
+    };
+    http.post(format!("http://127.0.0.1:{port}/v1/join")).json(&join).send().await?.error_for_status()?;
+    Ok(Person { token })
+}
+
+/// Microseconds since 1970.
+fn now_us() -> u128 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_micros()
+}
+
+/// Open streams, each a socket that is read and counted. They close when dropped.
+struct Readers {
+    tasks: Vec<JoinHandle<()>>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    current: AtomicU64,
+    deliveries: AtomicU64,
+    bytes: AtomicU64,
+    late_us: Mutex<Vec<u128>>,
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Readers {
+    /// Opens a stream for each person (the same may have many), and waits until all are current.
+    async fn open(bench: &Bench, people: &[Person], cursor: Option<&Cursor>) -> Result<Self> {
+        let cursor = match cursor {
+            Some(it) => it.to_string(),
+            None => bench.cursor().await?.to_string(),
+        };
+        let counts = Arc::new(Counts::default());
+        let mut tasks = Vec::with_capacity(people.len());
+        for (n, person) in people.iter().enumerate() {
+            let request = format!(
+                "GET /v1/stream HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\nLast-Event-ID: {cursor}\r\n\r\n",
+                person.token
+            );
+            let (port, counts) = (bench.port, counts.clone());
+            tasks.push(tokio::spawn(async move {
+                // A socket that is refused is opened again, as a client would.
+                while let Err(error) = read(port, &request, &counts, n % SAMPLED == 0).await {
+                    eprintln!("a stream broke: {error}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }));
+        }
+        let readers = Self { tasks, counts };
+        let begun = Instant::now();
+        while readers.counts.current.load(Ordering::Relaxed) < people.len() as u64 {
+            ensure!(begun.elapsed() < Duration::from_mins(1), "the streams do not open");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(readers)
+    }
+
+    fn deliveries(&self) -> u64 {
+        self.counts.deliveries.load(Ordering::Relaxed)
+    }
+
+    /// Posts at a rate for a while, and says what it cost. False if the relay did not keep up.
+    async fn measure(
+        &self,
+        bench: &Arc<Bench>,
+        what: &str,
+        rate: u32,
+        seconds: Duration,
+        circle: impl Fn(usize) -> CircleId,
+    ) -> Result<bool> {
+        let late = || self.counts.late_us.lock().unwrap_or_else(PoisonError::into_inner);
+        late().clear();
+        let (deliveries, bytes, cpu) = (self.deliveries(), self.counts.bytes.load(Ordering::Relaxed), bench.cpu_ms()?);
+        let begun = Instant::now();
+        let mut pace = tokio::time::interval(Duration::from_secs_f64(1.0 / f64::from(rate)));
+        let mut posted = 0;
+        let mut posts = JoinSet::new();
+        while begun.elapsed() < seconds {
+            pace.tick().await;
+            let (bench, circle) = (bench.clone(), circle(posted));
+            posts.spawn(async move { bench.post(circle).await });
+            posted += 1;
+        }
+        while let Some(answered) = posts.join_next().await {
+            answered??;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let took = begun.elapsed() - Duration::from_millis(500);
+        let (deliveries, bytes, cpu) =
+            (self.deliveries() - deliveries, self.counts.bytes.load(Ordering::Relaxed) - bytes, bench.cpu_ms()? - cpu);
+        let mut late: Vec<u128> = std::mem::take(&mut *late());
+        late.sort_unstable();
+        let at = |part: usize| late.get(late.len() * part / 100).copied().unwrap_or_default();
+        #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+        {
+            println!(
+                "{what}: {posted} posted, {:.0} deliveries/s, {:.2} ms of processor time per 1,000, p50 {:.1} ms, p99 {:.1} ms, {:.1} MB/s",
+                deliveries as f64 / took.as_secs_f64(),
+                cpu as f64 * 1_000.0 / deliveries.max(1) as f64,
+                at(50) as f64 / 1_000.0,
+                at(99) as f64 / 1_000.0,
+                bytes as f64 / 1e6 / took.as_secs_f64(),
+            );
+        }
+        Ok(at(99) < 1_000_000 && took < seconds + Duration::from_secs(1))
+    }
+}
+
+/// Reads a stream for ever.
+async fn read(port: u16, request: &str, counts: &Counts, sampled: bool) -> Result<()> {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).await?;
+    socket.write_all(request.as_bytes()).await?;
+    let mut buffer = vec![0; 16 * 1024];
+    let mut rest: Vec<u8> = Vec::new();
+    let mut is_current = false;
+    loop {
+        let read = socket.read(&mut buffer).await?;
+        ensure!(read > 0, "it was closed");
+        counts.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        rest.extend_from_slice(&buffer[..read]);
+        let mut from = 0;
+        while let Some(end) = find(&rest[from..], b"\n\n") {
+            let block = &rest[from..from + end];
+            if find(block, b"event: change").is_some() {
+                counts.deliveries.fetch_add(1, Ordering::Relaxed);
+                if sampled && let Some(at) = find(block, b"t=") {
+                    let digits: String =
+                        block[at + 2..].iter().take_while(|it| it.is_ascii_digit()).map(|it| char::from(*it)).collect();
+                    let late = now_us().saturating_sub(digits.parse().unwrap_or_else(|_| now_us()));
+                    counts.late_us.lock().unwrap_or_else(PoisonError::into_inner).push(late);
+                }
+            } else if !is_current && find(block, b"event: ping").is_some() {
+                is_current = true;
+                counts.current.fetch_add(1, Ordering::Relaxed);
+            }
+            from += end + 2;
+        }
+        rest.drain(..from);
+    }
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|it| it == what)
+}
+
+async fn wait_until_closed(bench: &Bench) -> Result<()> {
+    circles_tests::wait_for("the streams to end", async || {
+        let sockets = fs::read_dir(format!("/proc/{}/fd", bench.child.id()))?.count();
+        Ok((sockets < 200).then_some(()))
+    })
+    .await
+}
