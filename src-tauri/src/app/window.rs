@@ -48,36 +48,12 @@ pub fn open<R: Runtime>(app: &AppHandle<R>, data_dir: &Path) -> tauri::Result<()
         });
     let window = if forgetful { window.incognito(true) } else { window.data_directory(kept) };
     let window = window.build()?;
-    paint_without_gpu(&window);
     let dark = window.theme()? == Theme::Dark || prefers_dark();
     let paper = if dark { PAPER_DARK } else { PAPER_LIGHT };
     window.set_background_color(Some(paper))?;
     stay_when_closed(&window, data_dir);
     window.show()
 }
-
-/// Without a graphics card the page would be composed by OpenGL in software, anew at each blink of the caret: 2 % of a core
-/// for a window in which nothing happens. Painting what changed costs a tenth of that.
-#[cfg(target_os = "linux")]
-fn paint_without_gpu<R: Runtime>(window: &WebviewWindow<R>) {
-    use webkit2gtk::{HardwareAccelerationPolicy, SettingsExt, WebViewExt};
-
-    let cards = std::fs::read_dir("/dev/dri").into_iter().flatten().flatten();
-    if cards.into_iter().any(|it| it.file_name().as_encoded_bytes().starts_with(b"renderD")) {
-        return;
-    }
-    let set = window.with_webview(|page| {
-        if let Some(settings) = WebViewExt::settings(&page.inner()) {
-            settings.set_hardware_acceleration_policy(HardwareAccelerationPolicy::Never);
-        }
-    });
-    if let Err(error) = set {
-        tracing::debug!(%error, "the page is painted as it comes");
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn paint_without_gpu<R: Runtime>(_: &WebviewWindow<R>) {}
 
 /// Whether the page will find a dark system where Tauri finds none: it asks the desktop portal alone, the page asks GTK.
 #[cfg(target_os = "linux")]

@@ -394,8 +394,9 @@ impl Readers {
         while let Some(answered) = posts.join_next().await {
             answered??;
         }
+        let took = begun.elapsed();
+        // The last ones are on their way.
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let took = begun.elapsed() - Duration::from_millis(500);
         let (deliveries, bytes, cpu) =
             (self.deliveries() - deliveries, self.counts.bytes.load(Ordering::Relaxed) - bytes, bench.cpu_ms()? - cpu);
         let mut late: Vec<u128> = std::mem::take(&mut *late());
