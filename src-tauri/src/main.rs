@@ -39,7 +39,7 @@ fn has_display() -> bool {
 }
 
 /// Without a graphics card the page would be composed by OpenGL in software, the whole window anew at each blink of the
-/// caret: 2 % of a core for a window in which nothing happens. WebKit reads the variable when it starts, so the program
+/// caret: 2 % of a core for a window in which nothing happens. `WebKit` reads the variable when it starts, so the program
 /// starts itself again with it. (Its setting for a page that is there already ends the page's process, in version 2.50.)
 #[cfg(target_os = "linux")]
 fn paint_without_gpu() -> std::io::Result<()> {
