@@ -41,10 +41,11 @@ pub async fn open(
     cursor: Option<Cursor>,
 ) -> Result<impl Stream<Item = Result<Bytes, Infallible>>, Failure> {
     let ticket = relay.streams().enter(who, relay.settings().streams_per_person)?;
-    let listening = relay.transport().listen();
+    let mut listening = relay.transport().listen(who.person);
     let signals = relay.ephemeral().subscribe();
     let epoch = relay.campus_row().epoch.clone();
     let opening = relay.store().read(move |conn| backlog::opening(conn, who, &epoch, cursor.as_ref())).await?;
+    listening.narrow(opening.audience.circles());
     metrics::replay(opening.head.get() - opening.from.get());
     let first = first_bytes(&relay, who, &opening);
     let now = Instant::now();
@@ -139,12 +140,11 @@ fn run(first: Bytes, mut live: Live) -> impl Stream<Item = Result<Bytes, Infalli
 impl Live {
     /// The next bytes after `pos`; none at the head, empty if nothing of it is for this reader.
     async fn take(&mut self) -> Result<Option<Bytes>, Failure> {
-        self.listening.woken.borrow_and_update();
         let behind = self.replay_until.get().saturating_sub(self.pos.get());
         let tail = if behind > circles_protocol::limits::REPLAY_CHANGES_MAX {
             Tail::Fallen
         } else {
-            self.relay.transport().after(self.pos, POLL_FRAMES_MAX)
+            self.listening.after(&mut self.pos, POLL_FRAMES_MAX)
         };
         let frames = match tail {
             Tail::Entries(entries) => {
@@ -153,6 +153,9 @@ impl Live {
                 self.pos = last.pos;
                 // The last thing that the device hears is why.
                 self.revoked |= entries.iter().any(|it| it.revoked == Some(self.who.device));
+                for it in entries.iter().filter_map(|it| it.subject).filter(|it| it.person == self.who.person) {
+                    self.listening.membership(it.circle, it.joined);
+                }
                 let audience = &mut self.audience;
                 let mine = entries.iter().filter(|it| audience.admits(it.pos, it.scope, it.subject));
                 mine.map(|it| it.frame.clone()).collect()
@@ -165,6 +168,7 @@ impl Live {
                     self.relay.store().read(move |conn| backlog::next(conn, who, &epoch, after)).await?;
                 self.pos = until;
                 self.audience = audience;
+                self.listening.renew(self.audience.circles());
                 frames
             }
         };
@@ -177,7 +181,7 @@ impl Live {
         let due = self.ends_at.or(self.bye_at);
         let relay = self.relay.clone();
         tokio::select! {
-            _ = self.listening.woken.changed() => None,
+            () = self.listening.ear.woken() => None,
             () = self.signals.heard() => None,
             () = relay.closed() => None,
             () = relay.stopping(), if self.ends_at.is_none() => None,
@@ -194,6 +198,7 @@ impl Live {
     }
 
     fn ping(&mut self) -> Bytes {
+        self.listening.settle(&mut self.pos);
         self.sent_at = Instant::now();
         frame::event(EventName::Ping, &self.cursor(), &Ping { now: clock::now() })
     }
@@ -229,6 +234,7 @@ impl Live {
             ByeReason::Shutdown => self.relay.settings().drain + closes,
             ByeReason::Lifetime | ByeReason::Revoked => Duration::ZERO,
         };
+        self.listening.settle(&mut self.pos);
         let bye = Bye { reason, reconnect_ms: millis(reconnect), closes_ms: millis(closes) };
         frame::event(EventName::Bye, &self.cursor(), &bye)
     }

@@ -5,16 +5,21 @@
 //! to arrive: the database's head is looked at every few seconds while anyone listens (design 3.8).
 
 mod feed;
+mod listeners;
 mod redis;
 pub mod ring;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    collections::HashSet,
+    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
+};
 
-use circles_protocol::{CampusId, Epoch, Pos};
+use circles_protocol::{CampusId, CircleId, Epoch, PersonId, Pos};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
+    listeners::{Ear, Listeners},
     redis::Redis,
     ring::{Entry, Ring, Tail},
 };
@@ -30,26 +35,94 @@ use crate::{
 pub struct Transport(Arc<Inner>);
 
 struct Inner {
-    ring: RwLock<Ring>,
-    /// The ring's head: wakes the streams.
+    live: RwLock<Live>,
+    /// The ring's head.
     head: watch::Sender<Pos>,
     /// The highest position that anyone told of: what the ring lacks up to it comes from the database.
     told: watch::Sender<Pos>,
     /// How many streams listen: nothing is fetched for nobody.
-    listeners: watch::Sender<usize>,
+    listening: watch::Sender<usize>,
     redis: Option<Redis>,
 }
 
-/// Counts as a listener until it is dropped.
+/// The ring, and whom each change wakes. Under one lock, so that a stream which finds nothing that concerns it has missed
+/// nothing.
+struct Live {
+    ring: Ring,
+    listeners: Listeners,
+}
+
+/// One stream among the listeners, until it is dropped.
 pub struct Listening {
     transport: Transport,
-    /// Wakes whenever something was published.
-    pub woken: watch::Receiver<Pos>,
+    number: listeners::Number,
+    person: PersonId,
+    circles: HashSet<CircleId>,
+    /// What wakes it.
+    pub ear: Arc<Ear>,
+    /// It has taken all that was there: what did not wake it does not concern it.
+    at_head: bool,
+}
+
+impl Listening {
+    /// Whose circles these are, as of the stream's beginning: only they concern it from now on.
+    pub fn narrow(&mut self, circles: impl Iterator<Item = CircleId>) {
+        self.circles = circles.collect();
+        let mut live = self.transport.live();
+        live.listeners.narrow(self.number, self.person, self.circles.iter().copied());
+    }
+
+    /// The person came into a circle, or is out of it.
+    pub fn membership(&mut self, circle: CircleId, joined: bool) {
+        let mut live = self.transport.live();
+        if joined && self.circles.insert(circle) {
+            live.listeners.follow(self.number, circle);
+        } else if !joined && self.circles.remove(&circle) {
+            live.listeners.unfollow(self.number, circle);
+        }
+    }
+
+    /// These are the person's circles, as was just read.
+    pub fn renew(&mut self, circles: impl Iterator<Item = CircleId>) {
+        let now: HashSet<CircleId> = circles.collect();
+        let mut live = self.transport.live();
+        for gone in self.circles.difference(&now) {
+            live.listeners.unfollow(self.number, *gone);
+        }
+        for new in now.difference(&self.circles) {
+            live.listeners.follow(self.number, *new);
+        }
+        drop(live);
+        self.circles = now;
+    }
+
+    /// Moves a position to the head if nothing up to it concerns the stream: what a cursor says when the stream has been
+    /// quiet.
+    pub fn settle(&self, pos: &mut Pos) {
+        let live = self.transport.0.live.read().unwrap_or_else(PoisonError::into_inner);
+        if self.at_head && self.ear.is_quiet() {
+            *pos = live.ring.head().max(*pos);
+        }
+    }
+
+    /// What follows the stream's position, which moves over what does not concern it.
+    pub fn after(&mut self, pos: &mut Pos, limit: usize) -> Tail {
+        let live = self.transport.0.live.read().unwrap_or_else(PoisonError::into_inner);
+        let pending = self.ear.take();
+        if self.at_head {
+            let seen = pending.map_or(live.ring.head(), Pos::before);
+            *pos = seen.max(*pos);
+        }
+        let tail = live.ring.after(*pos, limit);
+        self.at_head = matches!(&tail, Tail::Entries(entries) if entries.is_empty());
+        tail
+    }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.transport.0.listeners.send_modify(|count| *count -= 1);
+        self.transport.live().listeners.leave(self.number, self.person, self.circles.iter().copied());
+        self.transport.0.listening.send_modify(|count| *count -= 1);
     }
 }
 
@@ -58,10 +131,13 @@ impl Transport {
     pub fn new(settings: &Settings, campus: CampusId, epoch: &Epoch, head: Pos) -> Result<Self, OpenError> {
         let redis = settings.redis.as_deref().map(|url| Redis::new(url, campus, epoch, settings.redis_stream_max));
         Ok(Self(Arc::new(Inner {
-            ring: RwLock::new(Ring::new(head, RING_CHANGES_MAX, RING_BYTES_MAX)),
+            live: RwLock::new(Live {
+                ring: Ring::new(head, RING_CHANGES_MAX, RING_BYTES_MAX),
+                listeners: Listeners::default(),
+            }),
             head: watch::Sender::new(head),
             told: watch::Sender::new(head),
-            listeners: watch::Sender::new(0),
+            listening: watch::Sender::new(0),
             redis: redis.transpose()?,
         })))
     }
@@ -106,15 +182,16 @@ impl Transport {
     /// Takes what follows the ring's head. After a hole nothing more is taken: the database fills it.
     fn offer(&self, entries: &[Arc<Entry>]) {
         let Some(last) = entries.last() else { return };
-        let mut ring = self.0.ring.write().unwrap_or_else(PoisonError::into_inner);
-        let before = ring.head();
+        let mut live = self.live();
+        let before = live.ring.head();
         for entry in entries {
-            if entry.pos == ring.head().next() {
-                ring.push(entry.clone());
+            if entry.pos == live.ring.head().next() {
+                live.ring.push(entry.clone());
+                live.listeners.wake(entry);
             }
         }
-        let head = ring.head();
-        drop(ring);
+        let head = live.ring.head();
+        drop(live);
         if head > before {
             self.0.head.send_replace(head);
         }
@@ -132,12 +209,14 @@ impl Transport {
 
     /// Empties the ring and goes on from a later head: what lies between is read from the database by each stream.
     fn skip_to(&self, head: Pos) {
-        let mut ring = self.0.ring.write().unwrap_or_else(PoisonError::into_inner);
-        if head <= ring.head() {
+        let mut live = self.live();
+        if head <= live.ring.head() {
             return;
         }
-        *ring = Ring::new(head, RING_CHANGES_MAX, RING_BYTES_MAX);
-        drop(ring);
+        // What lies between may concern anyone.
+        live.listeners.wake_all(live.ring.head().next());
+        live.ring = Ring::new(head, RING_CHANGES_MAX, RING_BYTES_MAX);
+        drop(live);
         self.0.head.send_replace(head);
     }
 
@@ -146,21 +225,21 @@ impl Transport {
         *self.0.head.borrow()
     }
 
-    /// Listens. Do so before reading the head, so that nothing falls between.
-    pub fn listen(&self) -> Listening {
-        self.0.listeners.send_modify(|count| *count += 1);
-        Listening { transport: self.clone(), woken: self.0.head.subscribe() }
+    /// Listens for a person. Do so before reading the head and the person's circles, so that nothing falls between.
+    pub fn listen(&self, person: PersonId) -> Listening {
+        self.0.listening.send_modify(|count| *count += 1);
+        let (number, ear) = self.live().listeners.enter();
+        Listening { transport: self.clone(), number, person, circles: HashSet::new(), ear, at_head: false }
+    }
+
+    fn live(&self) -> RwLockWriteGuard<'_, Live> {
+        self.0.live.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until somebody listens.
     async fn listened(&self) {
-        let mut listeners = self.0.listeners.subscribe();
+        let mut listening = self.0.listening.subscribe();
         // The sender is in `self`: it is not dropped while this waits.
-        drop(listeners.wait_for(|count| *count > 0).await);
-    }
-
-    /// What follows a cursor.
-    pub fn after(&self, cursor: Pos, limit: usize) -> Tail {
-        self.0.ring.read().unwrap_or_else(PoisonError::into_inner).after(cursor, limit)
+        drop(listening.wait_for(|count| *count > 0).await);
     }
 }

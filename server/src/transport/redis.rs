@@ -204,7 +204,7 @@ impl Redis {
         self.up();
         let options = StreamReadOptions::default().block(REDIS_BLOCK_MS).count(REDIS_READ_MAX);
         let mut last = transport.head();
-        while *transport.0.listeners.borrow() > 0 {
+        while *transport.0.listening.borrow() > 0 {
             last = last.max(transport.head());
             let from = format!("{last}-0");
             // A dead connection does not answer at all.
