@@ -23,6 +23,7 @@ mod limits;
 pub mod metrics;
 mod relay;
 mod secret;
+mod serving;
 mod settings;
 mod store;
 mod stream;

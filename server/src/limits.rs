@@ -135,3 +135,13 @@ pub const PRESENT_PAUSE: Duration = Duration::from_secs(1);
 
 /// After this silence an instance counts as gone: two lists may be lost.
 pub const PRESENT_ELSEWHERE: Duration = Duration::from_secs(25);
+
+/// How long a peer may take to send the headers of a request. Slow mobile networks fit; an attacker holds no connection.
+pub const HEADERS_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes that are buffered of a connection in each direction: the least that hyper takes (its `max_buf_size`). It also
+/// bounds the headers of a request.
+pub const CONNECTION_BUFFER: usize = 8 * 1024;
+
+/// After this silence of a peer's network the connection counts as dead: a stream's reader has long gone elsewhere.
+pub const PEER_DEAD_AFTER: Duration = Duration::from_secs(30);

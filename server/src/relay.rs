@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
@@ -20,6 +19,7 @@ use crate::{
     ephemeral::{self, Ephemeral},
     failure::Failure,
     limits::{FIRST_INVITE_LIFE, STOP_GRACE},
+    serving,
     settings::Settings,
     store::{OpenError, Store, StoreResult, campus, campus::Campus, invites::StoredInvite, session::Session},
     stream::OpenStreams,
@@ -185,22 +185,17 @@ impl Relay {
             self.0.public_url.get_or_init(|| url);
         }
         tracing::info!(%local, "listening");
-        let relay = self.clone();
-        let stopped = stop.clone();
-        let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
-        let served = axum::serve(listener, service).with_graceful_shutdown(async move {
-            stopped.cancelled().await;
-            tracing::info!(streams = relay.0.streams.count(), "stopping");
-            relay.0.stopping.cancel();
-        });
-        let drain = self.0.settings.drain;
+        let stopping = async {
+            stop.cancelled().await;
+            tracing::info!(streams = self.0.streams.count(), "stopping");
+            self.0.stopping.cancel();
+            tokio::time::sleep(self.0.settings.drain + STOP_GRACE).await;
+        };
         tokio::select! {
-            result = served => result,
-            () = async { stop.cancelled().await; tokio::time::sleep(drain + STOP_GRACE).await } => {
-                tracing::warn!("some requests did not end in time");
-                Ok(())
-            }
+            () = serving::serve(listener, self.router(), stop.clone()) => {}
+            () = stopping => tracing::warn!("some requests did not end in time"),
         }
+        Ok(())
     }
 
     /// Ends streams, does what is queued, and closes the database. Afterwards the directory can be opened again.
