@@ -32,7 +32,7 @@ use self::presence::Registry;
 use crate::{
     audience::Audience,
     failure::Failure,
-    limits::{PRESENCE_PAUSE, PRESENT_ELSEWHERE, SIGNALS_HELD_MAX, SIGNALS_WAITING_MAX},
+    limits::{PRESENCE_PAUSE, PRESENCE_TOLD_MAX, PRESENT_ELSEWHERE, SIGNALS_HELD_MAX, SIGNALS_WAITING_MAX},
     relay::{Relay, WeakRelay},
     store::{campus, memberships},
     stream::frame,
@@ -268,26 +268,36 @@ pub async fn announce_presence(relay: WeakRelay, mut changes: watch::Receiver<()
             woken = changes.changed() => if woken.is_err() { return },
             () = async { match next { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {}
         }
-        loop {
-            let Some(relay) = relay.upgrade() else { return };
-            let due = relay.ephemeral().present.lock().due(Instant::now());
-            let Some(presence) = due else { break };
-            if let Err(failure) = announce(&relay, presence).await {
-                tracing::debug!(%failure, "it was not told who came or went");
-            }
-            drop(relay);
-            sleep(PRESENCE_PAUSE).await;
+        let Some(relay) = relay.upgrade() else { return };
+        let due: Vec<Presence> = {
+            let (now, mut registry) = (Instant::now(), relay.ephemeral().present.lock());
+            std::iter::from_fn(|| registry.due(now)).take(PRESENCE_TOLD_MAX).collect()
+        };
+        if due.is_empty() {
+            continue;
         }
+        if let Err(failure) = announce(&relay, due).await {
+            tracing::debug!(%failure, "it was not told who came or went");
+        }
+        drop(relay);
+        sleep(PRESENCE_PAUSE).await;
     }
 }
 
-async fn announce(relay: &Relay, presence: Presence) -> Result<(), Failure> {
-    let read = relay
-        .store()
-        .read(move |conn| Ok::<_, Failure>((memberships::circles_of(conn, presence.person_id)?, campus::head(conn)?)));
-    let (circles, as_of) = read.await?;
+/// Tells of all of them at once: each signal wakes every stream, and streams that have not run in between wake once.
+async fn announce(relay: &Relay, due: Vec<Presence>) -> Result<(), Failure> {
+    let read = relay.store().read(move |conn| {
+        let mut told = Vec::with_capacity(due.len());
+        for presence in due {
+            told.push(News::Presence { presence, circles: memberships::circles_of(conn, presence.person_id)? });
+        }
+        Ok::<_, Failure>((told, campus::head(conn)?))
+    });
+    let (told, as_of) = read.await?;
     let ephemeral = relay.ephemeral();
-    ephemeral.publish(Signal { origin: ephemeral.origin, as_of, news: News::Presence { presence, circles } });
+    for news in told {
+        ephemeral.publish(Signal { origin: ephemeral.origin, as_of, news });
+    }
     Ok(())
 }
 

@@ -117,9 +117,12 @@ pub const SIGNALS_WAITING_MAX: usize = 256;
 /// Signals that one stream keeps until it has the changes that they follow: they come within milliseconds of each other.
 pub const SIGNALS_HELD_MAX: usize = 64;
 
-/// The shortest pause between two people who are told of as online or offline. All streams hear of each, so that a
-/// campus that comes back at once would cost the square of its size; this spreads it, and who asks sees everyone.
-pub const PRESENCE_PAUSE: Duration = Duration::from_millis(50);
+/// The time between two tellings of who came and went: after a restart of the relay everyone comes at once, and each telling
+/// wakes every stream.
+pub const PRESENCE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Most people who are told of at once: fewer than a stream keeps. Whoever asks sees everyone at once.
+pub const PRESENCE_TOLD_MAX: usize = 50;
 
 /// How often a second one person may say that they type, on average: clients say it every three seconds in each circle.
 pub const TYPING_PER_SECOND: u32 = 2;
