@@ -53,6 +53,10 @@ async fn main() -> Result<()> {
             println!("memory (PSS): all {} MiB", app.memory_kib()?.iter().map(|it| it.1).sum::<u64>() / 1024);
         }
         page.close().await?;
+        drop(driver);
+        // While it still closes, a new start would only wake it.
+        circles_tests::wait_for("the app to end", async || Ok(circles_tests::app::pid(&data)?.is_none().then_some(())))
+            .await?;
     }
     painted_ms.sort_by(f64::total_cmp);
     println!("painted: median {:.0} ms, worst {:.0} ms", painted_ms[painted_ms.len() / 2], painted_ms[starts - 1]);
