@@ -19,7 +19,6 @@ const PAPER_DARK: Color = Color(0x1b, 0x1a, 0x18, 0xff);
 
 /// Opens the window. What the page keeps (sizes, the last circle) is in the data directory with everything else.
 pub fn open<R: Runtime>(app: &AppHandle<R>, data_dir: &Path) -> tauri::Result<()> {
-    keep_caret_still();
     let navigating = app.clone();
     let opening = app.clone();
     let kept = data_dir.join("webview");
@@ -55,22 +54,6 @@ pub fn open<R: Runtime>(app: &AppHandle<R>, data_dir: &Path) -> tauri::Result<()
     stay_when_closed(&window, data_dir);
     window.show()
 }
-
-/// Where the page is painted by the processor (see `main.rs`), each blink of the caret wakes two processes: the caret stands
-/// still there, and an idle window costs next to nothing.
-#[cfg(target_os = "linux")]
-fn keep_caret_still() {
-    use gtk::prelude::ObjectExt;
-
-    if std::env::var_os("WEBKIT_DISABLE_COMPOSITING_MODE").is_some()
-        && let Some(settings) = gtk::Settings::default()
-    {
-        settings.set_property("gtk-cursor-blink", false);
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn keep_caret_still() {}
 
 /// Whether the page will find a dark system where Tauri finds none: it asks the desktop portal alone, the page asks GTK.
 #[cfg(target_os = "linux")]
