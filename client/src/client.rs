@@ -24,6 +24,7 @@ use crate::{
         Cache, Durability,
         apply::Touched,
         campuses::{self, CampusRow},
+        history,
         outbox::{self, Intent},
         views,
     },
@@ -32,8 +33,8 @@ use crate::{
     limits::{DEVICE_INVITE_LIFE_S, INVITE_LIFE_S, INVITE_USES, UPDATES_WAITING_MAX},
     token::Tokens,
     view::{
-        Anchor, CampusStatus, CampusView, CircleView, DeviceView, DraftView, InviteView, MessageView, NewInvite,
-        PersonView, TimelineView, TokenPlace, Update,
+        Anchor, CampusStatus, CampusView, CircleView, DeviceView, DraftView, InviteView, KeptMessage, MessageView,
+        NewInvite, PersonView, TimelineView, TokenPlace, Update,
     },
 };
 
@@ -280,6 +281,16 @@ impl Client {
     pub async fn reconnect(&self, campus: CampusId) -> Answer<()> {
         self.engine(campus)?.reconnect();
         Ok(())
+    }
+
+    /// The messages that only this device has, because the relay lost them: by circle, at most the 500 newest.
+    pub async fn kept(&self, campus: CampusId) -> Answer<Vec<KeptMessage>> {
+        self.0.cache.read(move |conn| Ok(history::kept(conn, campus)?)).await
+    }
+
+    /// The person has seen what there is to tell of a campus: an absence, or another history of the relay.
+    pub async fn put_notices_aside(&self, campus: CampusId) -> Answer<()> {
+        self.engine(campus)?.put_notices_aside().await
     }
 
     /// What is held and what is missing, of every campus.

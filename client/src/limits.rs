@@ -62,6 +62,12 @@ pub const SET_ASIDE_MAX: u32 = 50;
 /// See [`SET_ASIDE_MAX`].
 pub const SET_ASIDE_BYTES_MAX: usize = 4 * 1024;
 
+/// Most messages of a history before that are shown at once: a person reads them, and copies what matters.
+pub const KEPT_MAX: u32 = 500;
+
+/// A shorter silence of the stream is no absence: nobody wonders what they missed in it.
+pub const ABSENCE_MIN: Duration = Duration::from_mins(5);
+
 /// Connections that read the cache at the same time.
 pub const READERS_MAX: usize = 4;
 

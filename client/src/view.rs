@@ -37,6 +37,51 @@ view! {
         pub hosted: bool,
         /// Where the token is kept.
         pub token_place: TokenPlace,
+        /// The relay's history is another one than before, and the person has not put that aside yet.
+        pub renewal: Option<Renewal>,
+        /// Messages of a history before that only this device has, as far as it knows.
+        pub kept: u32,
+        /// What was missed while one was away, once all of it is here; until the person puts it aside.
+        pub absence: Option<Absence>,
+    }
+
+    /// An absence, and what others wrote in it.
+    #[derive(Copy)]
+    pub struct Absence {
+        /// When the stream was heard last.
+        pub since: UnixMs,
+        /// When everything was here again.
+        pub until: UnixMs,
+        /// Messages that came meanwhile.
+        pub messages: u32,
+        /// In how many circles.
+        pub circles: u32,
+        /// Those of them that name one (`@name`).
+        pub mentions: u32,
+        /// How long it took from the open stream until everything was here, in ms.
+        pub took_ms: u32,
+    }
+
+    /// The relay was restored from a copy or replaced, and what it lost is made good as far as this device can.
+    pub struct Renewal {
+        /// When this device noticed.
+        pub at: UnixMs,
+        /// Circles are still compared: the number below can grow.
+        pub comparing: bool,
+        /// How many messages of one's own, edits and deletions were put into the outbox again.
+        pub offered: u32,
+    }
+
+    /// A message of a history before that the relay does not have any more.
+    pub struct KeptMessage {
+        /// The name that its circle had.
+        pub circle: String,
+        /// Who wrote it.
+        pub author: String,
+        /// What they wrote.
+        pub text: String,
+        /// When.
+        pub at: UnixMs,
     }
 
     /// How it stands with the relay. The words for it are the interface's.

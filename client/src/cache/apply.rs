@@ -4,18 +4,19 @@
 use std::collections::{HashMap, HashSet};
 
 use circles_protocol::{
-    CampusId, Change, Circle, CircleId, Entity, Membership, MembershipState, Message, MessageId, Person, PersonId, Pos,
-    Reaction, ReadMarker, Scope, Seq,
+    CampusId, Change, Circle, CircleId, Cursor, Entity, Epoch, Membership, MembershipState, Message, MessageId, Person,
+    PersonId, Pos, Reaction, ReadMarker, Scope, Seq,
     api::{CircleState, MessagesPage},
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ErrorCode, params};
 
 use super::{
-    Blob,
+    Blob, campuses, history,
     ledger::Ledger,
     views::{self, Eyes},
     word,
 };
+use crate::error::ClientError;
 
 /// What a transaction changed, for whoever shows it.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Touched {
     pub timelines: HashSet<CircleId>,
     /// Whether people were added or renamed.
     pub people: bool,
+    /// Whether there is something else to tell of the campus.
+    pub campus: bool,
     /// Messages of others that just came, by the stream: the last of each circle.
     pub news: HashMap<CircleId, MessageId>,
 }
@@ -38,7 +41,7 @@ impl Touched {
 
     /// Nothing changed.
     pub fn is_empty(&self) -> bool {
-        self.circles.is_empty() && self.timelines.is_empty() && !self.people
+        self.circles.is_empty() && self.timelines.is_empty() && !self.people && !self.campus
     }
 
     /// Adds what another transaction changed.
@@ -48,6 +51,7 @@ impl Touched {
         }
         self.timelines.extend(other.timelines);
         self.people |= other.people;
+        self.campus |= other.campus;
         self.news.extend(other.news);
     }
 }
@@ -66,6 +70,11 @@ impl<'a> Apply<'a> {
     /// Begins. [`Apply::finish`] must follow in the same transaction.
     pub fn new(conn: &'a Connection, campus: CampusId, me: PersonId) -> Self {
         Self { conn, campus, me, ledger: Ledger::default(), touched: Touched::default() }
+    }
+
+    /// The history that is held; none before the first event.
+    pub fn epoch(&self) -> Result<Option<Epoch>, ClientError> {
+        Ok(campuses::find(self.conn, self.campus)?.cursor.map(|it| it.epoch))
     }
 
     /// Whether anything is missing of a scope that was touched.
@@ -123,7 +132,8 @@ impl<'a> Apply<'a> {
     }
 
     /// One is no longer a member of the circles that the relay did not list, as of a position.
-    pub fn leave_unlisted(&mut self, listed: &[CircleId], as_of: Pos) -> rusqlite::Result<()> {
+    pub fn leave_unlisted(&mut self, listed: &[CircleId], as_of: &Cursor) -> rusqlite::Result<()> {
+        history::heads_taken(self.conn, self.campus, as_of)?;
         let eyes = Eyes { campus: self.campus, me: self.me };
         for circle in views::joined(self.conn, eyes)? {
             if listed.contains(&circle) {
@@ -139,7 +149,7 @@ impl<'a> Apply<'a> {
                     circle.blob(),
                     self.me.blob(),
                     word(&MembershipState::Left),
-                    i64::from(as_of)
+                    i64::from(as_of.pos)
                 ])?;
             if changed > 0 {
                 self.touched.circles.entry(circle).or_default();
@@ -253,21 +263,32 @@ impl<'a> Apply<'a> {
     }
 
     fn message(&mut self, it: &Message) -> rusqlite::Result<()> {
-        // Another history can have another message at this number, or this message at another number: the newer wins, and
-        // neither may stand twice.
-        let changed = self
-            .conn
+        let changed = match self.upsert_message(it) {
+            // Another message has its number.
+            Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::ConstraintViolation => {
+                history::make_room(self.conn, it, self.campus)?;
+                self.upsert_message(it)?
+            }
+            done => done?,
+        };
+        if changed > 0 {
+            self.touched.campus |= history::found(self.conn, self.campus, it.id, self.me)?;
+            self.touched.circles.entry(it.circle_id).or_default().insert(it.id);
+            self.head_seq(it.circle_id, it.seq)?;
+        }
+        Ok(())
+    }
+
+    /// In another history this message may have had another number.
+    fn upsert_message(&self, it: &Message) -> rusqlite::Result<usize> {
+        self.conn
             .prepare_cached(
                 "INSERT INTO message (campus, circle, seq, id, author, text, reply_to, created_at, written_at, edited_at,
                      deleted_at, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-                 ON CONFLICT (campus, circle, seq) DO UPDATE SET id = excluded.id, author = excluded.author,
-                     text = excluded.text, reply_to = excluded.reply_to, created_at = excluded.created_at,
-                     written_at = excluded.written_at, edited_at = excluded.edited_at, deleted_at = excluded.deleted_at,
-                     version = excluded.version
-                 WHERE excluded.version > version
-                 ON CONFLICT (campus, id) DO UPDATE SET circle = excluded.circle, seq = excluded.seq, text = excluded.text,
-                     edited_at = excluded.edited_at, deleted_at = excluded.deleted_at, created_at = excluded.created_at,
-                     version = excluded.version
+                 ON CONFLICT (campus, id) DO UPDATE SET circle = excluded.circle, seq = excluded.seq,
+                     author = excluded.author, text = excluded.text, reply_to = excluded.reply_to,
+                     created_at = excluded.created_at, written_at = excluded.written_at, edited_at = excluded.edited_at,
+                     deleted_at = excluded.deleted_at, version = excluded.version
                  WHERE excluded.version > version",
             )?
             .execute(params![
@@ -283,12 +304,7 @@ impl<'a> Apply<'a> {
                 it.edited_at.map(|at| at.0),
                 it.deleted_at.map(|at| at.0),
                 i64::from(it.version)
-            ])?;
-        if changed > 0 {
-            self.touched.circles.entry(it.circle_id).or_default().insert(it.id);
-            self.head_seq(it.circle_id, it.seq)?;
-        }
-        Ok(())
+            ])
     }
 
     fn reaction(&mut self, it: &Reaction) -> rusqlite::Result<()> {

@@ -91,6 +91,9 @@ pub fn delete(conn: &Connection, campus: CampusId) -> rusqlite::Result<()> {
         "set_aside",
         "draft",
         "outbox",
+        "former",
+        "unsettled",
+        "away_head",
     ] {
         conn.execute(&format!("DELETE FROM {table} WHERE campus = ?1"), params![campus.blob()])?;
     }

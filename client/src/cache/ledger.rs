@@ -111,21 +111,3 @@ pub fn gaps(conn: &Connection, campus: CampusId, scope: Scope) -> rusqlite::Resu
 pub fn missing(conn: &Connection, campus: CampusId, scope: Scope) -> rusqlite::Result<u64> {
     Ok(gaps(conn, campus, scope)?.into_iter().map(Stretch::positions).sum())
 }
-
-/// Forgets what was complete: another history begins. What is held stays, and any state of the new history replaces it.
-pub fn forget(conn: &Connection, campus: CampusId) -> rusqlite::Result<()> {
-    for sql in [
-        "DELETE FROM coverage WHERE campus = ?1",
-        "DELETE FROM scope_head WHERE campus = ?1",
-        "UPDATE person SET version = 0 WHERE campus = ?1",
-        "UPDATE circle SET version = 0 WHERE campus = ?1",
-        "UPDATE membership SET version = 0 WHERE campus = ?1",
-        "UPDATE message SET version = 0 WHERE campus = ?1",
-        "UPDATE reaction SET version = 0 WHERE campus = ?1",
-        "UPDATE read_marker SET version = 0 WHERE campus = ?1",
-        "DELETE FROM circle_head WHERE campus = ?1",
-    ] {
-        conn.execute(sql, params![campus.blob()])?;
-    }
-    Ok(())
-}

@@ -4,8 +4,10 @@
 //! just replays. The outbox commits with `FULL`, because what a person wrote is nowhere else (design 3.7); a commit that
 //! is synced syncs all that were written before it.
 
+pub mod absence;
 pub mod apply;
 pub mod campuses;
+pub mod history;
 pub mod ledger;
 pub mod outbox;
 pub mod views;

@@ -205,6 +205,19 @@ pub fn remove(conn: &Connection, n: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Puts what waits or failed for a message behind the message itself, which is sent once more.
+pub fn requeue_after(conn: &Connection, campus: CampusId, message: MessageId) -> rusqlite::Result<()> {
+    for item in of_message(conn, campus, message)? {
+        if !matches!(item.intent, Intent::Post { .. }) && item.state != State::Sending {
+            conn.execute(
+                "UPDATE outbox SET n = (SELECT max(n) + 1 FROM outbox), state = 'queued', reason = NULL WHERE n = ?1",
+                [item.n],
+            )?;
+        }
+    }
+    Ok(())
+}
+
 /// Queues what failed of a message again, in its old place.
 pub fn retry(conn: &Connection, campus: CampusId, message: MessageId) -> rusqlite::Result<usize> {
     conn.execute(

@@ -69,7 +69,8 @@ pub fn people(
     match circle {
         None => conn
             .prepare_cached(
-                "SELECT id, name, hue, role FROM person WHERE campus = ?1 AND name LIKE ?2 ESCAPE '\\'
+                // One without a version is of a history before, and kept for the messages.
+                "SELECT id, name, hue, role FROM person WHERE campus = ?1 AND version > 0 AND name LIKE ?2 ESCAPE '\\'
                  ORDER BY name COLLATE NOCASE LIMIT ?3",
             )?
             .query_map(params![campus.blob(), pattern, PEOPLE_MAX], person_row)?

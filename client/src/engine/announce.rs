@@ -4,12 +4,12 @@ use std::{collections::HashMap, time::Instant};
 
 use circles_protocol::{CircleId, Seq};
 
-use super::{Engine, circles_of};
+use super::{Engine, State, circles_of, now};
 use crate::{
-    cache::views,
+    cache::{Durability, absence, views},
     error::ClientError,
     limits::{NOTICE_PAUSE, UPDATE_MESSAGES_MAX, UPDATE_PAUSE},
-    view::Update,
+    view::{Absence, Connection, Update},
 };
 
 impl Engine {
@@ -27,11 +27,12 @@ impl Engine {
     }
 
     async fn announce(&self, last_notice: &mut HashMap<CircleId, Instant>) -> Result<(), ClientError> {
+        self.end_absence().await?;
         let (touched, connection_changed) =
             self.state(|it| (std::mem::take(&mut it.touched), std::mem::take(&mut it.connection_changed)));
         let eyes = self.eyes();
         self.announce_typing().await?;
-        if connection_changed || touched.people {
+        if connection_changed || touched.people || touched.campus {
             self.tell(Update::Campus { campus: Box::new(self.view().await?) });
         }
         if touched.people {
@@ -101,6 +102,22 @@ impl Engine {
         if left {
             self.tell(Update::Campuses);
         }
+        Ok(())
+    }
+
+    /// Sums up an absence as soon as everything that was missed is here.
+    async fn end_absence(&self) -> Result<(), ClientError> {
+        let complete = |it: &State| matches!(it.connection, Connection::Online { missing: 0 });
+        let Some(begun) = self.state(|it| if complete(it) { it.catching_up_since.take() } else { None }) else {
+            return Ok(());
+        };
+        let eyes = self.eyes();
+        let took_ms = u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX);
+        let absence = self.0.cache.write(Durability::Cache, move |conn| Ok(absence::end(conn, eyes, now())?)).await?;
+        self.state(|it| {
+            it.absence = absence.map(|absence| Absence { took_ms, ..absence });
+            it.connection_changed = true;
+        });
         Ok(())
     }
 

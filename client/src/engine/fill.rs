@@ -14,8 +14,8 @@ use crate::{
     backoff::Backoff,
     cache::{
         Durability,
-        apply::Apply,
-        campuses, ledger,
+        apply::{Apply, Touched},
+        campuses, history, ledger,
         views::{self, Eyes},
     },
     coverage::Stretch,
@@ -70,19 +70,35 @@ impl Engine {
         for scope in self.scopes().await? {
             self.fill_scope(scope, None).await?;
         }
+        self.settle().await?;
         self.count_missing().await
+    }
+
+    /// Compares what was held of a history before with the present one, circle by circle.
+    async fn settle(&self) -> Result<(), ClientError> {
+        let eyes = self.eyes();
+        for circle in self.0.cache.read(move |conn| Ok(history::unsettled(conn, eyes.campus)?)).await? {
+            let write = self.0.cache.write(Durability::Outbox, move |conn| history::settle(conn, eyes, circle));
+            if write.await? {
+                self.wrote(Touched { timelines: [circle].into(), campus: true, ..Touched::default() });
+            }
+        }
+        Ok(())
     }
 
     /// Asks for the circles, their heads and read markers as of now.
     async fn take_heads(&self) -> Result<(), ClientError> {
         let me: Me = self.api().get("v1/me").await?;
         self.apply(move |apply| {
+            if apply.epoch()?.is_some_and(|it| it != me.cursor.epoch) {
+                return Err(another_history());
+            }
             apply.entity(&circles_protocol::Entity::Person(me.person.clone()))?;
             for state in &me.circles {
                 apply.circle_state(state)?;
             }
             let listed: Vec<CircleId> = me.circles.iter().map(|it| it.circle.id).collect();
-            apply.leave_unlisted(&listed, me.cursor.pos)?;
+            apply.leave_unlisted(&listed, &me.cursor)?;
             Ok(())
         })
         .await?;
@@ -202,11 +218,10 @@ impl Engine {
             .0
             .cache
             .write(Durability::Cache, move |conn| {
-                let held = campuses::find(conn, eyes.campus)?.cursor;
-                if held.is_none_or(|it| it.epoch != page.epoch) {
-                    return Err(ClientError::Offline("the relay's history is another one".to_owned()));
-                }
                 let mut apply = Apply::new(conn, eyes.campus, eyes.me);
+                if apply.epoch()?.is_none_or(|it| it != page.epoch) {
+                    return Err(another_history());
+                }
                 for raw in &page.changes {
                     match serde_json::from_str::<Change>(raw.get()) {
                         Ok(change) => apply.entity(&change.entity)?,
@@ -233,6 +248,11 @@ impl Engine {
         self.count(|it| it.missing = missing);
         Ok(())
     }
+}
+
+/// What was asked for comes from another history than the one that is held: the stream's `reset` is on its way.
+fn another_history() -> ClientError {
+    ClientError::Offline("the relay's history is another one".to_owned())
 }
 
 /// How much the ledger knows to be missing of all that one follows.

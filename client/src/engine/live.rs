@@ -10,14 +10,15 @@ use circles_protocol::{
 use eventsource_client::Event;
 use futures::FutureExt;
 use rusqlite::Connection;
+use tokio::time::Instant;
 
-use super::{Engine, fill, passing};
+use super::{Engine, fill, now, passing};
 use crate::{
     backoff::Backoff,
     cache::{
-        Durability,
+        Durability, absence,
         apply::{Apply, Touched},
-        campuses, ledger,
+        campuses, history,
         views::Eyes,
     },
     error::ClientError,
@@ -75,7 +76,7 @@ impl Engine {
         let mut stream = EventStream::open(self.api(), self.cursor().await?.as_ref())?;
         // The next stream, once this one said `bye`: both live for a moment, and nothing is doubled because states are.
         let mut next: Option<EventStream> = None;
-        let mut open_next_at: Option<tokio::time::Instant> = None;
+        let mut open_next_at: Option<Instant> = None;
         loop {
             let open_next = async {
                 match open_next_at {
@@ -115,7 +116,7 @@ impl Engine {
                                     return Ok(End::Closed);
                                 }
                                 let wait = Duration::from_millis(u64::from(bye.reconnect_ms));
-                                open_next_at = Some(tokio::time::Instant::now() + wait);
+                                open_next_at = Some(Instant::now() + wait);
                             }
                         }
                     }
@@ -175,6 +176,9 @@ impl Engine {
             it.cursor = outcome.cursor;
             it.missing = outcome.missing.unwrap_or(it.missing);
             it.replay_until = outcome.hello.as_ref().map_or(it.replay_until, |hello| hello.head);
+            if outcome.away {
+                it.catching_up_since.get_or_insert_with(Instant::now);
+            }
         });
         if let Some(hello) = outcome.hello {
             let first = !mem::replace(opened, true);
@@ -207,6 +211,8 @@ struct Outcome {
     resync: bool,
     /// There may be gaps.
     fill: bool,
+    /// One was away for long.
+    away: bool,
     /// The cursor that is stored now.
     cursor: Pos,
     /// How much the ledger knows to be missing, if that may have grown.
@@ -228,6 +234,7 @@ impl<'a> Batch<'a> {
 
     fn finish(mut self) -> Result<Outcome, ClientError> {
         self.store()?;
+        absence::heard(self.conn, self.eyes.campus, now())?;
         self.outcome.cursor = campuses::find(self.conn, self.eyes.campus)?.cursor.map_or(Pos::ZERO, |it| it.pos);
         if self.outcome.fill || self.outcome.resync {
             self.outcome.missing = Some(fill::missing(self.conn, self.eyes)?);
@@ -280,8 +287,10 @@ impl<'a> Batch<'a> {
     fn hello(&mut self, data: &str) -> Result<(), Trouble> {
         let hello: Hello = serde_json::from_str(data)?;
         campuses::set_name(self.conn, self.eyes.campus, &hello.campus_name).map_err(ClientError::from)?;
-        // A crash may have left gaps.
+        self.outcome.away = absence::begin(self.conn, self.eyes.campus, now()).map_err(ClientError::from)?;
+        // A crash may have left gaps, or stopped the comparing with another history.
         self.outcome.fill = true;
+        self.outcome.resync |= history::heads_due(self.conn, self.eyes.campus).map_err(ClientError::from)?;
         self.outcome.hello = Some(hello);
         Ok(())
     }
@@ -321,11 +330,10 @@ impl<'a> Batch<'a> {
         tracing::warn!(reason = ?reset.reason, "the relay's history is another one: everything is compared anew");
         // What came before belongs to the old history, and must not be written over the new one's beginning.
         self.store()?;
-        ledger::forget(self.conn, self.eyes.campus).map_err(ClientError::from)?;
+        history::begin(self.conn, self.eyes, now()).map_err(ClientError::from)?;
         campuses::restart(self.conn, self.eyes.campus, &reset.epoch).map_err(ClientError::from)?;
-        if reset.head > Pos::ZERO {
-            self.outcome.resync = true;
-        }
+        self.outcome.resync = true;
+        self.outcome.touched.campus = true;
         Ok(())
     }
 }

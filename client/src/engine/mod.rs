@@ -14,15 +14,18 @@ use std::{
 };
 
 use circles_protocol::{CampusId, CircleId, PersonId, Pos, UnixMs};
-use tokio::sync::{Notify, broadcast};
+use tokio::{
+    sync::{Notify, broadcast},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api::Api,
-    cache::{Cache, Durability, apply::Touched, campuses, views::Eyes},
+    cache::{Cache, Durability, apply::Touched, campuses, history, views::Eyes},
     error::ClientError,
     typing::Typing,
-    view::{CampusView, Connection, ConnectionProblem, TokenPlace, Update},
+    view::{Absence, CampusView, Connection, ConnectionProblem, TokenPlace, Update},
 };
 
 /// A campus at work. Cheap to clone.
@@ -60,6 +63,9 @@ struct State {
     replay_until: Pos,
     /// The stored cursor.
     cursor: Pos,
+    /// Since when what was missed in an absence is fetched; and the last absence, until the person puts it aside.
+    catching_up_since: Option<Instant>,
+    absence: Option<Absence>,
 }
 
 impl State {
@@ -124,6 +130,8 @@ impl Engine {
                 missing: 0,
                 replay_until: Pos::ZERO,
                 cursor: Pos::ZERO,
+                catching_up_since: None,
+                absence: None,
             }),
             signals: Signals::default(),
             stop: CancellationToken::new(),
@@ -174,7 +182,7 @@ impl Engine {
     /// The campus as shown.
     pub async fn view(&self) -> Result<CampusView, ClientError> {
         let eyes = self.eyes();
-        let connection = self.state(|it| it.connection.clone());
+        let (connection, absence) = self.state(|it| (it.connection.clone(), it.absence));
         let token_place = self.0.token_place.clone();
         self.0
             .cache
@@ -188,6 +196,9 @@ impl Engine {
                     connection,
                     hosted: row.hosted,
                     token_place,
+                    renewal: history::renewal(conn, eyes.campus)?,
+                    kept: history::kept_count(conn, eyes.campus)?,
+                    absence,
                 })
             })
             .await
@@ -204,6 +215,15 @@ impl Engine {
     /// There may be gaps to fill.
     pub fn fill(&self) {
         self.0.signals.fill.notify_one();
+    }
+
+    /// The person has seen what there is to tell of the campus.
+    pub async fn put_notices_aside(&self) -> Result<(), ClientError> {
+        let campus = self.0.campus;
+        self.0.cache.write(Durability::Cache, move |conn| Ok(history::seen(conn, campus)?)).await?;
+        self.state(|it| it.absence = None);
+        self.touched(Touched { campus: true, ..Touched::default() });
+        Ok(())
     }
 
     /// Connects anew at once.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use circles_protocol::{
-    Code, Entity, Message, Reaction, ReadMarker, UnixMs,
+    Code, Entity, Epoch, Message, Reaction, ReadMarker, UnixMs,
     api::{EditMessage, MarkRead, PostMessage, React, Receipt},
 };
 use reqwest::Method;
+use rusqlite::Transaction;
 
 use super::{Engine, now};
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     cache::{
         Durability,
         apply::{Apply, Touched},
+        campuses,
         outbox::{self, Intent, Item},
     },
     error::ClientError,
@@ -62,10 +64,11 @@ impl Engine {
         };
         let n = item.n;
         // An edit or discard may have come in between: only what is marked as under way is sent, as it then stands.
-        let marked = self.0.cache.write(Durability::Cache, move |conn| Ok(outbox::sending(conn, n)?)).await?;
+        let mark = move |conn: &Transaction<'_>| Ok((outbox::sending(conn, n)?, campuses::find(conn, campus)?.cursor));
+        let (marked, cursor) = self.0.cache.write(Durability::Cache, mark).await?;
         let Some(item) = marked else { return Ok(true) };
         match self.deliver(&item).await {
-            Ok(done) => self.delivered(item, done).await?,
+            Ok(done) => self.delivered(item, done, cursor.map(|it| it.epoch)).await?,
             Err(error) if error.passes() || error.signed_out() => {
                 self.0.cache.write(Durability::Cache, move |conn| Ok(outbox::tried(conn, n)?)).await?;
                 self.touched(Touched::of(item.circle, item.message));
@@ -114,13 +117,18 @@ impl Engine {
     }
 
     /// The relay has it: the message is an ordinary one at once, and the stream's own change later is a repetition.
-    async fn delivered(&self, item: Item, done: Done) -> Result<(), ClientError> {
+    /// Unless another history began meanwhile: then the answer may be of the one before, and it is sent once more.
+    async fn delivered(&self, item: Item, done: Done, epoch: Option<Epoch>) -> Result<(), ClientError> {
         let eyes = self.eyes();
         let touched = self
             .0
             .cache
             .write(Durability::Cache, move |conn| {
                 let mut apply = Apply::new(conn, eyes.campus, eyes.me);
+                if epoch.is_some() && apply.epoch()? != epoch {
+                    outbox::tried(conn, item.n)?;
+                    return Ok(Touched::of(item.circle, item.message));
+                }
                 match (done, &item.intent) {
                     (Done::Posted(receipt), Intent::Post { text, reply_to }) => {
                         apply.entity(&Entity::Message(Message {

@@ -1,6 +1,6 @@
 //! Campuses: joining, hosting, leaving.
 
-use circles_client::view::{CampusStatus, CampusView, Failure, HostView, InviteView};
+use circles_client::view::{CampusStatus, CampusView, Failure, HostView, InviteView, KeptMessage};
 use circles_protocol::CampusId;
 use tauri::State;
 
@@ -53,6 +53,16 @@ pub async fn leave_campus(shell: State<'_, Shell>, campus: CampusId) -> Answer<(
 #[tauri::command(rename_all = "snake_case")]
 pub async fn reconnect(shell: State<'_, Shell>, campus: CampusId) -> Answer<()> {
     shell.open().await?.reconnect(campus).await
+}
+
+#[tauri::command(rename_all = "snake_case")]
+pub async fn put_notices_aside(shell: State<'_, Shell>, campus: CampusId) -> Answer<()> {
+    Ok(shell.client().await?.put_notices_aside(campus).await?)
+}
+
+#[tauri::command(rename_all = "snake_case")]
+pub async fn kept(shell: State<'_, Shell>, campus: CampusId) -> Answer<Vec<KeptMessage>> {
+    Ok(shell.client().await?.kept(campus).await?)
 }
 
 #[tauri::command(rename_all = "snake_case")]

@@ -23,6 +23,8 @@ pub fn handler<R: Runtime>() -> impl Fn(Invoke<R>) -> bool + Send + Sync + 'stat
         campuses::hosts,
         campuses::leave_campus,
         campuses::reconnect,
+        campuses::put_notices_aside,
+        campuses::kept,
         campuses::status,
         oneself::edit_profile,
         oneself::devices,

@@ -12,6 +12,8 @@ pub const COMMANDS: &[&str] = &[
     "hosts",
     "leave_campus",
     "reconnect",
+    "put_notices_aside",
+    "kept",
     "status",
     "edit_profile",
     "devices",

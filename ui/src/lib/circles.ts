@@ -12,6 +12,7 @@ import type { CircleView } from '../generated/CircleView';
 import type { DeviceView } from '../generated/DeviceView';
 import type { DraftView } from '../generated/DraftView';
 import type { HostView } from '../generated/HostView';
+import type { KeptMessage } from '../generated/KeptMessage';
 import type { InviteView } from '../generated/InviteView';
 import type { MessageView } from '../generated/MessageView';
 import type { NewInvite } from '../generated/NewInvite';
@@ -44,6 +45,10 @@ export interface Circles {
   leaveCampus(campus: string): Promise<void>;
   /** Tries to connect at once. */
   reconnect(campus: string): Promise<void>;
+  /** The person has seen what there is to tell of the campus (`renewal`, `absence`). */
+  putNoticesAside(campus: string): Promise<void>;
+  /** The messages that only this device has, because the relay lost them: by circle, at most the 500 newest. */
+  kept(campus: string): Promise<KeptMessage[]>;
   status(): Promise<CampusStatus[]>;
 
   // oneself

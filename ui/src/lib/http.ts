@@ -111,6 +111,9 @@ export function httpCircles(): Circles {
       for (const key of Object.keys(localStorage)) if (key.startsWith('circles.')) localStorage.removeItem(key);
     },
     reconnect: async () => campus().reconnect(),
+    // The browser keeps no history: it has nothing that the relay could lose.
+    putNoticesAside: async () => undefined,
+    kept: async () => [],
     status: async () => [],
 
     editProfile: async (_, name, hue) => void (await request('PATCH', '/me', { name, hue })),

@@ -34,6 +34,8 @@ export function ipcCircles(): Circles {
     hosts: () => ask('hosts'),
     leaveCampus: (campus) => ask('leave_campus', { campus }),
     reconnect: (campus) => ask('reconnect', { campus }),
+    putNoticesAside: (campus) => ask('put_notices_aside', { campus }),
+    kept: (campus) => ask('kept', { campus }),
     status: () => ask('status'),
     editProfile: (campus, name, hue) => ask('edit_profile', { campus, name, hue }),
     devices: (campus) => ask('devices', { campus }),

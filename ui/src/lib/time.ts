@@ -32,3 +32,21 @@ export function shortTime(at: number, now: number): string {
   if (days < 7) return weekday.format(at).slice(0, 3);
   return new Date(at).getFullYear() === new Date(now).getFullYear() ? short.format(at) : shortYear.format(at);
 }
+
+/** A stretch of time in its two largest units: "3 d 4 h", "2 h 14 min", "6 min". */
+export function duration(ms: number): string {
+  const minutes = Math.max(1, Math.round(ms / 60_000));
+  const [days, hours, rest] = [Math.floor(minutes / 1_440), Math.floor(minutes / 60) % 24, minutes % 60];
+  const units: [number, string][] = [
+    [days, 'd'],
+    [hours, 'h'],
+    [days > 0 ? 0 : rest, 'min'],
+  ];
+  return units
+    .filter(([n]) => n > 0)
+    .map(([n, unit]) => `${n} ${unit}`)
+    .join(' ');
+}
+
+/** A short time: "0.8 s", "12 s". */
+export const seconds = (ms: number): string => `${ms < 10_000 ? (ms / 1_000).toFixed(1) : Math.round(ms / 1_000)} s`;

@@ -23,6 +23,9 @@ export class Memory implements Circles {
     connection: { state: 'online', missing: 0 },
     hosted: true,
     token_place: 'keyring',
+    renewal: null,
+    kept: 0,
+    absence: null,
   };
   circle: CircleView;
   held: MessageView[];
@@ -128,6 +131,13 @@ export class Memory implements Circles {
   hosts = async () => [{ campus_id: 'campus', address: '127.0.0.1:7420' }];
   leaveCampus = async () => void (this.campus = null);
   reconnect = async () => undefined;
+  putNoticesAside = async () => {
+    if (this.campus) this.campus = { ...this.campus, renewal: null, absence: null };
+    if (this.campus) this.emit({ update: 'campus', campus: this.campus });
+  };
+  kept = async () => [
+    { circle: 'rust', author: 'Aylin', text: 'the pan is in the cellar', at: Date.UTC(2026, 10, 23) },
+  ];
   status = async () => [];
   editProfile = async () => undefined;
   devices = async () => [

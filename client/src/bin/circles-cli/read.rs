@@ -100,6 +100,13 @@ pub async fn status(client: &Client, json: bool) -> Result<()> {
         if status.set_aside > 0 {
             say!("  {} events could not be understood and were set aside", status.set_aside);
         }
+        if let Some(it) = status.campus.renewal {
+            let comparing = if it.comparing { "; still comparing" } else { "" };
+            say!("  the relay was set back to an earlier state: {} things sent to it again{comparing}", it.offered);
+        }
+        if status.campus.kept > 0 {
+            say!("  {} messages that the relay lost are kept on this device", status.campus.kept);
+        }
         for it in status.circles {
             let missing: u64 = it.gaps.iter().map(|(after, until)| until - after).sum();
             let complete = match missing {

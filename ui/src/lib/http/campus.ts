@@ -102,6 +102,9 @@ export class Campus implements Known {
       connection: this.connection,
       hosted: false,
       token_place: 'cookie',
+      renewal: null,
+      kept: 0,
+      absence: null,
     };
   }
 
