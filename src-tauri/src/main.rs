@@ -45,15 +45,14 @@ fn has_display() -> bool {
 fn paint_without_gpu() -> std::io::Result<()> {
     use std::os::unix::process::CommandExt;
 
-    const VARIABLE: &str = "WEBKIT_DISABLE_COMPOSITING_MODE";
     let mut devices = std::fs::read_dir("/dev/dri").into_iter().flatten().flatten();
     let has_card = devices.any(|it| it.file_name().as_encoded_bytes().starts_with(b"renderD"));
-    if has_card || std::env::var_os(VARIABLE).is_some() {
+    if has_card || std::env::var_os(app::PAINTS_WITHOUT_GPU).is_some() {
         return Ok(());
     }
     let mut own = std::process::Command::new(std::env::current_exe()?);
     // It returns only if it failed.
-    Err(own.args(std::env::args_os().skip(1)).env(VARIABLE, "1").exec())
+    Err(own.args(std::env::args_os().skip(1)).env(app::PAINTS_WITHOUT_GPU, "1").exec())
 }
 
 #[cfg(not(target_os = "linux"))]

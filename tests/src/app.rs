@@ -47,9 +47,18 @@ pub fn pid(data: &Path) -> Result<Option<u32>> {
 
 /// Kill −9 of the app that runs on a data directory.
 pub fn kill(data: &Path) -> Result<()> {
+    signal(data, "-KILL")
+}
+
+/// Asks the app that runs on a data directory to quit.
+pub fn quit(data: &Path) -> Result<()> {
+    signal(data, "-TERM")
+}
+
+fn signal(data: &Path, name: &str) -> Result<()> {
     let pid = pid(data)?.context("the app is not running")?;
-    let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status()?;
-    anyhow::ensure!(killed.success(), "the app was not running");
+    let sent = std::process::Command::new("kill").args([name, &pid.to_string()]).status()?;
+    anyhow::ensure!(sent.success(), "the app was not running");
     Ok(())
 }
 

@@ -4,6 +4,9 @@ mod links;
 mod tray;
 mod window;
 
+#[cfg(target_os = "linux")]
+pub use window::PAINTS_WITHOUT_GPU;
+
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     path::Path,
