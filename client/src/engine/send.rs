@@ -6,9 +6,9 @@ use circles_protocol::{
     Code, Entity, Message, Reaction, ReadMarker, UnixMs,
     api::{EditMessage, MarkRead, PostMessage, React, Receipt},
 };
-use reqwest::Method;
+use http::Method;
 
-use super::{Engine, now};
+use super::Engine;
 use crate::{
     backoff::Backoff,
     cache::{
@@ -85,7 +85,7 @@ impl Engine {
                     id: message?,
                     text: text.clone(),
                     reply_to: *reply_to,
-                    written_at: written_earlier(item.written_at),
+                    written_at: self.written_earlier(item.written_at),
                 };
                 self.api().send(Method::POST, &format!("v1/circles/{circle}/messages"), &post).await.map(Done::Posted)
             }
@@ -116,6 +116,7 @@ impl Engine {
     /// The relay has it: the message is an ordinary one at once, and the stream's own change later is a repetition.
     async fn delivered(&self, item: Item, done: Done) -> Result<(), ClientError> {
         let eyes = self.eyes();
+        let written_at = self.written_earlier(item.written_at);
         let touched = self
             .0
             .cache
@@ -131,7 +132,7 @@ impl Engine {
                             text: text.clone(),
                             reply_to: *reply_to,
                             created_at: receipt.created_at,
-                            written_at: written_earlier(item.written_at),
+                            written_at,
                             edited_at: None,
                             deleted_at: None,
                             version: receipt.pos,
@@ -167,8 +168,8 @@ impl Engine {
         self.touched(touched);
         Ok(())
     }
-}
 
-fn written_earlier(written_at: UnixMs) -> Option<UnixMs> {
-    (now().0 - written_at.0 > WRITTEN_EARLIER_MS).then_some(written_at)
+    fn written_earlier(&self, written_at: UnixMs) -> Option<UnixMs> {
+        (self.now().0 - written_at.0 > WRITTEN_EARLIER_MS).then_some(written_at)
+    }
 }
