@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use circles_protocol::{
-    Code, Entity, Message, Reaction, ReadMarker, UnixMs,
+    Code, Entity, Message, Pos, Reaction, ReadMarker, UnixMs,
     api::{EditMessage, MarkRead, PostMessage, React, Receipt},
 };
 use http::Method;
@@ -116,7 +116,6 @@ impl Engine {
     /// The relay has it: the message is an ordinary one at once, and the stream's own change later is a repetition.
     async fn delivered(&self, item: Item, done: Done) -> Result<(), ClientError> {
         let eyes = self.eyes();
-        let written_at = self.written_earlier(item.written_at);
         let touched = self
             .0
             .cache
@@ -132,12 +131,14 @@ impl Engine {
                             text: text.clone(),
                             reply_to: *reply_to,
                             created_at: receipt.created_at,
-                            written_at,
+                            written_at: receipt.written_at,
                             edited_at: None,
                             deleted_at: None,
                             version: receipt.pos,
                         }))?;
                     }
+                    // Version zero: taking back a reaction that nobody knows of changed nothing, and is nowhere.
+                    (Done::State(entity), _) if entity.version() == Pos::ZERO => {}
                     (Done::State(entity), _) => apply.entity(&entity)?,
                     (Done::Posted(_), _) => unreachable!("only a post gets a receipt"),
                 }
