@@ -54,7 +54,8 @@ impl Checker {
         for row in &self.truth.log {
             let before = last.insert(&row.scope, row.pos).unwrap_or(0);
             if row.prev != before {
-                self.shared.violation(format!("3.4: {} of {} follows {before} and says {}", row.pos, row.scope, row.prev));
+                self.shared
+                    .violation(format!("3.4: {} of {} follows {before} and says {}", row.pos, row.scope, row.prev));
             }
             if let (Some(person), Some(circle)) = (&row.subject, row.scope.strip_prefix("circle:")) {
                 self.ever_in.insert((circle.to_owned(), person.clone()));
@@ -118,7 +119,8 @@ impl Checker {
                 Some(circle) => self.knows_membership(cache, circle),
                 None => true,
             };
-            let known = cache.holds(&row.scope, row.pos) || cache.heads.get(&row.scope).is_some_and(|it| *it >= row.pos);
+            let known =
+                cache.holds(&row.scope, row.pos) || cache.heads.get(&row.scope).is_some_and(|it| *it >= row.pos);
             if knows && !known {
                 self.wrong(
                     device,
@@ -146,12 +148,18 @@ impl Checker {
         self.shared.count("claims to be complete that were checked");
         let scopes = self.truth.scopes_of(&cache.me);
         for row in self.truth.log.iter().filter(|it| it.pos <= *head && scopes.contains(&it.scope)) {
-            if row.key.starts_with("6:") {
+            // Who was brought into a circle after that moment did not have to know of it.
+            let came =
+                self.truth.log.iter().rev().find(|it| it.scope == row.scope && it.subject.as_ref() == Some(&cache.me));
+            if row.key.starts_with("6:") || came.is_some_and(|it| it.pos > *head) {
                 continue;
             }
             let held = cache.states.get(&row.key).map_or(-1, |it| it.version);
             if held < row.pos {
-                self.wrong(device, format!("3.4: it says that it has everything, and lacks {} of {}", row.pos, row.scope));
+                self.wrong(
+                    device,
+                    format!("3.4: it says that it has everything, and lacks {} of {}", row.pos, row.scope),
+                );
                 return;
             }
         }
@@ -180,7 +188,10 @@ impl Checker {
             let of_me = |row: &&crate::truth::LogRow| row.scope == scope && row.subject.as_ref() == Some(&pair.1);
             let out = self.truth.log.iter().rev().find(of_me).map_or(0, |it| it.pos);
             if state.version > out {
-                return self.wrong(device, format!("3.6: it has {key} of {}, and its person is out since {out}", state.version));
+                return self.wrong(
+                    device,
+                    format!("3.6: it has {key} of {}, and its person is out since {out}", state.version),
+                );
             }
         }
     }
@@ -252,11 +263,15 @@ impl Checker {
             }
         }
         for (key, state) in cache.states.iter().filter(|it| self.follows(&cache.me, it.0, it.1)) {
-            if !self.truth.states.contains_key(key) && !self.restored {
+            // A circle of which nothing was read.
+            let unread = key.starts_with("5:") && state.columns == "0";
+            if !self.truth.states.contains_key(key) && !self.restored && !unread {
                 return self.wrong(device, format!("it has {key}, {state:?}, which is nowhere else"));
             }
         }
-        for (circle, head) in self.truth.head_seq.iter().filter(|it| self.truth.joined.contains(&(it.0.clone(), cache.me.clone()))) {
+        for (circle, head) in
+            self.truth.head_seq.iter().filter(|it| self.truth.joined.contains(&(it.0.clone(), cache.me.clone())))
+        {
             let known = cache.head_seq.get(circle).copied().unwrap_or(0);
             if known != *head {
                 self.wrong(device, format!("{circle} ends at {head}, and the device says {known}"));
@@ -274,7 +289,8 @@ impl Checker {
             let id = circle.id.uuid().simple().to_string();
             let marker = format!("5:{}{}", id.to_uppercase(), cache.me.to_uppercase());
             let read: i64 = self.truth.states.get(&marker).and_then(|it| it.columns.parse().ok()).unwrap_or(0);
-            let unread = self.truth.timelines.get(&id).into_iter().flatten().filter(|it| it.0 > read && it.2 != cache.me);
+            let unread =
+                self.truth.timelines.get(&id).into_iter().flatten().filter(|it| it.0 > read && it.2 != cache.me);
             let unread = unread.count();
             if usize::try_from(circle.unread).ok() != Some(unread) {
                 self.wrong(device, format!("{id} shows {} unread and has {unread}", circle.unread));
@@ -287,7 +303,8 @@ impl Checker {
         let (Some(old), Some(fresh)) = (old, fresh) else { return };
         for (key, state) in fresh.states.iter().filter(|it| self.follows(&fresh.me, it.0, it.1)) {
             let held = old.states.get(key);
-            if held != Some(state) && !(self.restored && key.starts_with("5:")) {
+            let unread = key.starts_with("5:") && state.columns == "0";
+            if held != Some(state) && !unread && !(self.restored && key.starts_with("5:")) {
                 return self.wrong(device, format!("a new device has {key} {state:?}, and it {held:?}"));
             }
         }
@@ -296,7 +313,9 @@ impl Checker {
     /// What people wrote: there, once, in order, or shown as failed (3.1, 3.2, 3.7).
     fn written(&self, caches: &BTreeMap<usize, Cache>) {
         let mut seqs: BTreeMap<String, i64> = BTreeMap::new();
-        for (_, seq, id) in self.truth.timelines.iter().flat_map(|(circle, all)| all.iter().map(move |it| (circle, it.0, &it.1))) {
+        for (_, seq, id) in
+            self.truth.timelines.iter().flat_map(|(circle, all)| all.iter().map(move |it| (circle, it.0, &it.1)))
+        {
             seqs.insert(id.clone(), seq);
         }
         let answered = lock(&self.shared.answered).clone();
@@ -311,7 +330,8 @@ impl Checker {
         let mut last: BTreeMap<(usize, String), (i64, String)> = BTreeMap::new();
         for it in &diary {
             let Some(seq) = seqs.get(&hex(it.id)) else {
-                let waits = caches.get(&it.device).is_some_and(|cache| cache.outbox.iter().any(|at| at.message == hex(it.id)));
+                let waits =
+                    caches.get(&it.device).is_some_and(|cache| cache.outbox.iter().any(|at| at.message == hex(it.id)));
                 let lost_with_copy = self.restored && answered.contains(&it.id);
                 if !waits && !it.given_up && !lost_with_copy {
                     self.shared.violation(format!("3.7: {:?} of device{} is gone", it.text, it.device));

@@ -97,7 +97,9 @@ impl Faults {
         let (device, host) = (self.devices[which].clone(), self.devices[which].host());
         let until = now_ms + self.duration_ms();
         let busy = self.undo.iter().any(|(_, undo)| match undo {
-            Undo::Repair(it) | Undo::Release(it) | Undo::Latency(it) | Undo::Start(it) | Undo::Wake(it, _) => *it == which,
+            Undo::Repair(it) | Undo::Release(it) | Undo::Latency(it) | Undo::Start(it) | Undo::Wake(it, _) => {
+                *it == which
+            }
             Undo::Slow(_) | Undo::StartRelay => false,
         });
         let fault = self.rng.random_range(0..100);
@@ -109,7 +111,8 @@ impl Faults {
                 self.undo.push((until, Undo::Repair(which)));
             }
             18..26 => {
-                let (from, to) = if self.rng.random_bool(0.5) { (host, HOST.to_owned()) } else { (HOST.to_owned(), host) };
+                let (from, to) =
+                    if self.rng.random_bool(0.5) { (host, HOST.to_owned()) } else { (HOST.to_owned(), host) };
                 self.note(&format!("partition from {from} to {to}"), "partitions one way");
                 sim.partition_oneway(from, to);
                 self.undo.push((until, Undo::Repair(which)));

@@ -14,6 +14,7 @@ pub mod network;
 pub mod person;
 pub mod relay;
 pub mod report;
+pub mod runner;
 pub mod shared;
 pub mod trace;
 pub mod truth;

@@ -47,7 +47,12 @@ async fn send(
     device: Arc<Device>,
     request: Request<Bytes>,
 ) -> Result<Response<outside::Body>, ClientError> {
-    let what = format!("{} {} {}", device.host(), request.method(), request.uri().path_and_query().map_or("", |it| it.as_str()));
+    let what = format!(
+        "{} {} {}",
+        device.host(),
+        request.method(),
+        request.uri().path_and_query().map_or("", |it| it.as_str())
+    );
     shared.line(&format!("{what}: asks"));
     if shared.breaks(Breakage::SentTwice) && is_post_of_message(&request) {
         drop(exchange(another_id(&request)).await);
@@ -107,7 +112,8 @@ async fn exchange(mut request: Request<Bytes>) -> Result<Response<hyper::body::I
     let host = request.uri().host().ok_or(ClientError::NotARelay)?.to_owned();
     let port = request.uri().port_u16().unwrap_or(80);
     let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect((host.as_str(), port))).await;
-    let socket = connected.map_err(|_| ClientError::Offline("connecting took too long".to_owned()))?.map_err(offline)?;
+    let socket =
+        connected.map_err(|_| ClientError::Offline("connecting took too long".to_owned()))?.map_err(offline)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.map_err(offline)?;
     // It ends with the exchange; what breaks it is told there.
     tokio::spawn(async move { drop(connection.await) });

@@ -147,7 +147,8 @@ impl Truth {
                 })
             },
         )?;
-        let joined = rows(&conn, "SELECT lower(hex(circle_id)), lower(hex(person_id)) FROM membership WHERE state = 0", pair)?;
+        let joined =
+            rows(&conn, "SELECT lower(hex(circle_id)), lower(hex(person_id)) FROM membership WHERE state = 0", pair)?;
         let head_seq = rows(&conn, "SELECT lower(hex(id)), head_seq FROM circle", pair)?;
         let mut timelines: BTreeMap<String, Vec<_>> = BTreeMap::new();
         let messages = rows(
@@ -205,10 +206,8 @@ impl Cache {
         for (scope, stretch) in stretches {
             coverage.entry(scope).or_default().push(stretch);
         }
-        let outbox = rows(
-            &conn,
-            "SELECT lower(hex(circle)), lower(hex(message)), kind, state FROM outbox ORDER BY n",
-            |row| {
+        let outbox =
+            rows(&conn, "SELECT lower(hex(circle)), lower(hex(message)), kind, state FROM outbox ORDER BY n", |row| {
                 let message: Option<String> = row.get(1)?;
                 Ok(Waiting {
                     circle: row.get(0)?,
@@ -216,8 +215,7 @@ impl Cache {
                     kind: row.get(2)?,
                     state: row.get(3)?,
                 })
-            },
-        )?;
+            })?;
         Ok(Some(Self {
             me,
             cursor,

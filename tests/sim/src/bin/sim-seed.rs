@@ -33,7 +33,10 @@ struct Options {
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     if options.log {
-        tracing_subscriber::fmt().with_env_filter("circles_client=trace,circles_relay=debug").with_writer(std::io::stderr).init();
+        tracing_subscriber::fmt()
+            .with_env_filter("circles_client=trace,circles_relay=debug")
+            .with_writer(std::io::stderr)
+            .init();
     }
     // From here on the operating system's randomness and clocks are the seed's, for every library in this process.
     mad_turmoil::rand::set_rng(StdRng::seed_from_u64(options.seed));
