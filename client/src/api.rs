@@ -1,40 +1,46 @@
 //! The relay's HTTP API, as the client uses it. All of the client's network traffic goes through here.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc};
 
+use bytes::Bytes;
 use circles_protocol::{Problem, limits::BODY_BYTES_MAX};
 use futures::StreamExt;
-use reqwest::{Method, RequestBuilder, Response, StatusCode, header, redirect};
+use http::{Method, Request, Response, StatusCode, header, request::Builder};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::timeout;
 use url::Url;
 
 use crate::{
     error::ClientError,
-    limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, REQUEST_TIMEOUT},
+    limits::{ANSWER_BYTES_MAX, REQUEST_TIMEOUT},
+    network::Machine,
+    outside::{Body, Network},
 };
 
+const USER_AGENT: &str = concat!("circles/", env!("CARGO_PKG_VERSION"));
+
 /// One relay, and the token of a device of it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Api {
-    http: reqwest::Client,
+    network: Arc<dyn Network>,
     relay: Url,
     token: Option<String>,
 }
 
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("relay", &self.relay.as_str()).finish_non_exhaustive()
+    }
+}
+
 impl Api {
-    /// A relay, asked without a token until [`Api::with_token`].
-    pub fn new(relay: Url) -> Result<Self, ClientError> {
-        // Whichever part of the program was first has installed the same provider.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            // A redirect is a captive portal, and would get the token.
-            .redirect(redirect::Policy::none())
-            .tcp_keepalive(Duration::from_secs(15))
-            .user_agent(concat!("circles/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| ClientError::Offline(error.to_string()))?;
-        Ok(Self { http, relay, token: None })
+    /// A relay, asked without a token until [`Api::with_token`]; over the machine's own network, or the one given.
+    pub fn new(relay: Url, network: Option<Arc<dyn Network>>) -> Result<Self, ClientError> {
+        let network = match network {
+            Some(network) => network,
+            None => Arc::new(Machine::new()?),
+        };
+        Ok(Self { network, relay, token: None })
     }
 
     /// The same relay, asked in the name of a device.
@@ -48,9 +54,13 @@ impl Api {
         self.relay.join(path).expect("routes are plain paths")
     }
 
-    /// A request for the stream, not yet sent, and without a time limit.
-    pub fn stream(&self) -> RequestBuilder {
-        self.request(Method::GET, "v1/stream")
+    /// Asks for the stream, with headers beside those of every request, and without a time limit.
+    pub async fn stream(&self, headers: &http::HeaderMap) -> Result<Response<Body>, ClientError> {
+        let mut request = self.request(Method::GET, "v1/stream");
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        refused(self.network.send(whole(request, Bytes::new())?).await?).await
     }
 
     /// Asks for something.
@@ -69,56 +79,73 @@ impl Api {
         if body.len() > BODY_BYTES_MAX {
             return Err(ClientError::Invalid(format!("message is too large: {} bytes", body.len())));
         }
-        answer(self.request(method, path).header(header::CONTENT_TYPE, "application/json").body(body)).await
+        self.answer(self.request(method, path).header(header::CONTENT_TYPE, "application/json"), body).await
     }
 
     /// Sends something that is answered with nothing.
     pub async fn tell(&self, method: Method, path: &str, body: &impl Serialize) -> Result<(), ClientError> {
-        let request = self.request(method, path).timeout(REQUEST_TIMEOUT).json(body);
-        refused(request.send().await.map_err(offline)?).await.map(drop)
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::Invalid(error.to_string()))?;
+        let request = self.request(method, path).header(header::CONTENT_TYPE, "application/json");
+        in_time(self.response(request, body)).await.map(drop)
     }
 
     /// Sends something without a body, for an answer.
     pub async fn call<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {
-        answer(self.request(method, path)).await
+        self.answer(self.request(method, path), Vec::new()).await
     }
 
     /// Deletes something; the answer does not matter.
     pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
-        refused(self.request(Method::DELETE, path).timeout(REQUEST_TIMEOUT).send().await.map_err(offline)?)
-            .await
-            .map(drop)
+        in_time(self.response(self.request(Method::DELETE, path), Vec::new())).await.map(drop)
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, self.url(path));
+    fn request(&self, method: Method, path: &str) -> Builder {
+        let request = Request::builder()
+            .method(method)
+            .uri(self.url(path).as_str())
+            .header(header::USER_AGENT, USER_AGENT)
+            .header(header::ACCEPT, "*/*");
         match &self.token {
-            Some(token) => request.bearer_auth(token),
+            Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
             None => request,
         }
     }
+
+    async fn response(&self, request: Builder, body: Vec<u8>) -> Result<Response<Body>, ClientError> {
+        refused(self.network.send(whole(request, body.into())?).await?).await
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, request: Builder, body: Vec<u8>) -> Result<T, ClientError> {
+        let answer = in_time(async {
+            let response = self.response(request, body).await?;
+            if is(&response, "application/json") { all(response).await } else { Err(ClientError::NotARelay) }
+        });
+        serde_json::from_slice(&answer.await?).map_err(|error| {
+            tracing::warn!(%error, "an answer is not of the expected shape");
+            ClientError::NotARelay
+        })
+    }
 }
 
-async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, ClientError> {
-    let response = refused(request.timeout(REQUEST_TIMEOUT).send().await.map_err(offline)?).await?;
-    if !is(&response, "application/json") {
-        return Err(ClientError::NotARelay);
-    }
-    serde_json::from_slice(&body(response).await?).map_err(|error| {
-        tracing::warn!(%error, "an answer is not of the expected shape");
-        ClientError::NotARelay
-    })
+/// A token that is no header's value was damaged on this device.
+fn whole(request: Builder, body: Bytes) -> Result<Request<Bytes>, ClientError> {
+    request.body(body).map_err(|error| ClientError::Token(error.to_string()))
+}
+
+async fn in_time<T>(answer: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+    let late = |_| Err(ClientError::Offline("operation timed out".to_owned()));
+    timeout(REQUEST_TIMEOUT, answer).await.unwrap_or_else(late)
 }
 
 /// The response, unless it is an error.
-pub async fn refused(response: Response) -> Result<Response, ClientError> {
+async fn refused(response: Response<Body>) -> Result<Response<Body>, ClientError> {
     let status = response.status();
     if status.is_success() && status != StatusCode::RESET_CONTENT {
         return Ok(response);
     }
     let after = response.headers().get(header::RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse().ok());
     if is(&response, "application/problem+json") {
-        let problem = serde_json::from_slice::<Problem>(&body(response).await?).map_err(|_| ClientError::NotARelay)?;
+        let problem = serde_json::from_slice::<Problem>(&all(response).await?).map_err(|_| ClientError::NotARelay)?;
         return Err(ClientError::Relay(Box::new(problem), after));
     }
     // A proxy in front of a relay that is off speaks HTML.
@@ -129,30 +156,20 @@ pub async fn refused(response: Response) -> Result<Response, ClientError> {
 }
 
 /// Whether the response is of this media type.
-pub fn is(response: &Response, media_type: &str) -> bool {
+pub fn is(response: &Response<Body>, media_type: &str) -> bool {
     let value = response.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or("");
     value.split(';').next().is_some_and(|it| it.trim().eq_ignore_ascii_case(media_type))
 }
 
-async fn body(response: Response) -> Result<Vec<u8>, ClientError> {
+async fn all(response: Response<Body>) -> Result<Vec<u8>, ClientError> {
     let mut body = Vec::new();
-    let mut chunks = response.bytes_stream();
+    let mut chunks = response.into_body();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(offline)?;
+        let chunk = chunk?;
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
             return Err(ClientError::NotARelay);
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
-}
-
-/// A request that got no answer. The innermost cause says most ("Connection refused").
-pub fn offline(error: reqwest::Error) -> ClientError {
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    ClientError::Offline(cause.to_string())
 }

@@ -7,13 +7,13 @@ use std::{
 };
 
 use circles_protocol::{
-    CampusId, CircleId, CircleKind, DeviceId, InviteId, InviteLink, MessageId, Person, PersonId, Seq,
+    CampusId, CircleId, CircleKind, DeviceId, InviteId, InviteLink, MessageId, Person, PersonId, Seq, UnixMs,
     api::{
         AddMember, CircleState, CreateCircle, CreateInvite, Devices, EditCircle, EditProfile, Invite, InvitePreview,
         Join, Joined, PreviewInvite, valid_emoji, valid_name, valid_text,
     },
 };
-use reqwest::Method;
+use http::Method;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -28,9 +28,10 @@ use crate::{
         outbox::{self, Intent},
         views,
     },
-    engine::{Engine, Parts, now},
+    engine::{Engine, Parts},
     error::ClientError,
     limits::{DEVICE_INVITE_LIFE_S, INVITE_LIFE_S, INVITE_USES, UPDATES_WAITING_MAX},
+    outside::Outside,
     token::Tokens,
     view::{
         Anchor, CampusStatus, CampusView, CircleView, DeviceView, DraftView, InviteView, KeptMessage, MessageView,
@@ -62,6 +63,7 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     options: Options,
+    outside: Outside,
     cache: Cache,
     tokens: Tokens,
     updates: broadcast::Sender<Update>,
@@ -75,15 +77,23 @@ impl Client {
     /// Opens the cache and starts an engine for each campus; returns before any network. A second process with the same
     /// data reads, and what it writes goes out through the first (see [`Client::runs_engine`]).
     pub async fn open(options: Options) -> Answer<Self> {
-        let dir = options.data_dir.clone();
-        let cache = tokio::task::spawn_blocking(move || Cache::open(&dir))
-            .await
-            .map_err(|error| ClientError::Database(error.to_string()))??;
+        Self::open_in(options, Outside::machine()).await
+    }
+
+    /// [`Client::open`] with another outside: a network and a time that are simulated.
+    pub async fn open_in(options: Options, outside: Outside) -> Answer<Self> {
+        let cache = Cache::open(options.data_dir.clone(), outside.threads.clone()).await?;
         let tokens = Tokens::new(&options.data_dir, options.keyring);
         let (updates, _) = broadcast::channel(UPDATES_WAITING_MAX);
-        let inner =
-            Inner { options, cache, tokens, updates, engines: RwLock::default(), stop: CancellationToken::new() };
-        let client = Self(Arc::new(inner));
+        let client = Self(Arc::new(Inner {
+            options,
+            outside,
+            cache,
+            tokens,
+            updates,
+            engines: RwLock::default(),
+            stop: CancellationToken::new(),
+        }));
         for row in client.0.cache.read(|conn| Ok(campuses::all(conn)?)).await? {
             client.start(&row).await?;
         }
@@ -127,8 +137,9 @@ impl Client {
             Parts {
                 campus: row.id,
                 me: row.person,
-                api: Api::new(row.relay.clone())?.with_token(token),
+                api: self.api(&row.relay)?.with_token(token),
                 cache: self.0.cache.clone(),
+                clock: self.0.outside.clock.clone(),
                 token_place: place,
                 updates: self.0.updates.clone(),
             },
@@ -136,6 +147,14 @@ impl Client {
         );
         self.0.engines.write().unwrap_or_else(PoisonError::into_inner).insert(row.id, engine);
         Ok(())
+    }
+
+    fn api(&self, relay: &Url) -> Answer<Api> {
+        Api::new(relay.clone(), self.0.outside.network.clone())
+    }
+
+    fn now(&self) -> UnixMs {
+        (self.0.outside.clock)()
     }
 
     fn engine(&self, campus: CampusId) -> Answer<Engine> {
@@ -180,7 +199,7 @@ impl Client {
     /// What an invite link leads to, without using it up.
     pub async fn preview_invite(&self, link: &str) -> Answer<InviteView> {
         let link: InviteLink = link.parse()?;
-        let preview = preview(&Api::new(link.relay.clone())?, &link).await?;
+        let preview = preview(&self.api(&link.relay)?, &link).await?;
         Ok(InviteView {
             campus_name: preview.campus_name,
             circle_name: preview.circle_name,
@@ -197,7 +216,7 @@ impl Client {
         }
         let link: InviteLink = link.parse()?;
         let name = checked(valid_name(name, &()), "name", name.trim())?;
-        let api = Api::new(link.relay.clone())?;
+        let api = self.api(&link.relay)?;
         if self.engine(preview(&api, &link).await?.campus_id).is_ok() {
             return Err(ClientError::AlreadyJoined);
         }
@@ -231,11 +250,12 @@ impl Client {
             set_aside: 0,
         };
         let key = link.to_string();
+        let now = self.now();
         let stored = row.clone();
         self.0
             .cache
             .write(Durability::Outbox, move |conn| {
-                campuses::insert(conn, &stored, now())?;
+                campuses::insert(conn, &stored, now)?;
                 let mut apply = crate::cache::apply::Apply::new(conn, stored.id, stored.person);
                 apply.entity(&circles_protocol::Entity::Person(joined.person))?;
                 apply.finish()?;
@@ -488,13 +508,14 @@ impl Client {
     pub async fn edit(&self, campus: CampusId, circle: CircleId, message: MessageId, text: &str) -> Answer<()> {
         let text = checked(valid_text(text, &()), "text", text)?;
         let engine = self.engine(campus)?;
+        let now = self.now();
         self.0
             .cache
             .write(Durability::Outbox, move |conn| {
                 if outbox::rewrite(conn, campus, message, &text)? {
                     return Ok(());
                 }
-                outbox::push(conn, campus, circle, Some(message), &Intent::Edit { text }, now())
+                outbox::push(conn, campus, circle, Some(message), &Intent::Edit { text }, now)
             })
             .await?;
         engine.wrote(Touched::of(circle, Some(message)));
@@ -504,6 +525,7 @@ impl Client {
     /// Deletes a message; one that is not sent yet is discarded.
     pub async fn delete(&self, campus: CampusId, circle: CircleId, message: MessageId) -> Answer<()> {
         let engine = self.engine(campus)?;
+        let now = self.now();
         self.0
             .cache
             .write(Durability::Outbox, move |conn| {
@@ -515,7 +537,7 @@ impl Client {
                     outbox::discard(conn, campus, message)?;
                     return Ok(());
                 }
-                outbox::push(conn, campus, circle, Some(message), &Intent::Delete, now())
+                outbox::push(conn, campus, circle, Some(message), &Intent::Delete, now)
             })
             .await?;
         engine.wrote(Touched::of(circle, Some(message)));
@@ -577,9 +599,10 @@ impl Client {
         intent: Intent,
     ) -> Answer<()> {
         let engine = self.engine(campus)?;
+        let now = self.now();
         self.0
             .cache
-            .write(Durability::Outbox, move |conn| outbox::push(conn, campus, circle, message, &intent, now()))
+            .write(Durability::Outbox, move |conn| outbox::push(conn, campus, circle, message, &intent, now))
             .await?;
         engine.wrote(Touched::of(circle, message));
         Ok(())

@@ -12,6 +12,8 @@ pub mod coverage;
 mod engine;
 mod error;
 mod limits;
+mod network;
+pub mod outside;
 mod stream;
 mod token;
 mod typing;

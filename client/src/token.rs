@@ -53,6 +53,9 @@ impl Tokens {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(ClientError::Token(error.to_string())),
         }
+        if !self.keyring {
+            return Err(ClientError::Token("it is not in its file".to_owned()));
+        }
         ask(move || entry(device)?.get_password().map_err(|error| error.to_string()))
             .await
             .map(|token| (token, TokenPlace::Keyring))

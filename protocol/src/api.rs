@@ -338,6 +338,8 @@ wire! {
         pub pos: Pos,
         /// When the relay accepted it.
         pub created_at: UnixMs,
+        /// When it was written, as everybody sees it: what the first attempt said, if the relay believes that.
+        pub written_at: Option<UnixMs>,
     }
 
     /// `PATCH /v1/messages/{id}`, for its author; answers with the [`Message`]. `DELETE /v1/messages/{id}`, also for

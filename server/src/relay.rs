@@ -8,7 +8,7 @@ use std::{
 
 use axum::Router;
 use circles_protocol::{CampusId, CircleId, Code, Epoch, InviteId, InviteLink, Role, UnixMs};
-use tokio::{net::TcpListener, runtime::Handle};
+use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
@@ -19,7 +19,8 @@ use crate::{
     ephemeral::{self, Ephemeral},
     failure::Failure,
     limits::{FIRST_INVITE_LIFE, STOP_GRACE},
-    serving,
+    pace::{Pace, in_place},
+    serving::{self, Listener},
     settings::Settings,
     store::{OpenError, Store, StoreResult, campus, campus::Campus, invites::StoredInvite, session::Session},
     stream::OpenStreams,
@@ -99,14 +100,26 @@ impl Relay {
     /// Opens the campus in the data directory, and creates it at the first start. Only one relay can have it open.
     pub async fn open(settings: Settings) -> Result<Self, OpenError> {
         let runtime = Handle::current();
-        let opened = tokio::task::spawn_blocking(move || Self::open_blocking(settings, &runtime)).await;
-        let relay = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-        let (weak, changes) = (WeakRelay(Arc::downgrade(&relay.0)), relay.ephemeral().changes());
-        relay.0.tasks.spawn(ephemeral::announce_presence(weak, changes, relay.0.closed.clone()));
-        Ok(relay)
+        let opened = tokio::task::spawn_blocking(move || Self::open_blocking(settings, &runtime, None)).await;
+        Ok(opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?.present())
     }
 
-    fn open_blocking(settings: Settings, runtime: &Handle) -> Result<Self, OpenError> {
+    /// [`Relay::open`] for a simulation: nothing runs on a thread of its own, and what SQLite does takes as long as `pace`
+    /// says. A campus in Postgres cannot be opened so.
+    pub async fn open_in_place(settings: Settings, pace: Pace) -> Result<Self, OpenError> {
+        let runtime = Handle::current();
+        let opened = in_place(&pace, || Self::open_blocking(settings, &runtime, Some(pace.clone()))).await;
+        Ok(opened?.present())
+    }
+
+    /// Begins to tell who comes and goes.
+    fn present(self) -> Self {
+        let (weak, changes) = (WeakRelay(Arc::downgrade(&self.0)), self.ephemeral().changes());
+        self.0.tasks.spawn(ephemeral::announce_presence(weak, changes, self.0.closed.clone()));
+        self
+    }
+
+    fn open_blocking(settings: Settings, runtime: &Handle, pace: Option<Pace>) -> Result<Self, OpenError> {
         let create = |conn: &dyn Session| {
             let (campus, first_invite) = match campus::get(conn)? {
                 Some(campus) => (campus, None),
@@ -114,15 +127,15 @@ impl Relay {
             };
             Ok((campus, first_invite, campus::head(conn)?))
         };
-        let (store, link, (campus, first_invite, head)) = Store::open(&settings, runtime, create)?;
+        let (store, link, (campus, first_invite, head)) = Store::open(&settings, runtime, pace.clone(), create)?;
         let store = Arc::new(store);
         let transport = Transport::new(&settings, campus.id, &campus.epoch, head)?;
         let (tasks, closed) = (TaskTracker::new(), CancellationToken::new());
         let entered = runtime.enter();
         let ephemeral = Arc::new(Ephemeral::new(settings.presence_grace));
         transport.start(&store, &ephemeral, &campus.epoch, &tasks, &closed);
+        let writer = Writer::start(link, campus.epoch.clone(), transport.clone(), pace).map_err(OpenError::Writer)?;
         drop(entered);
-        let writer = Writer::start(link, campus.epoch.clone(), transport.clone()).map_err(OpenError::Writer)?;
         tracing::info!(campus = %campus.name, epoch = %campus.epoch, database = %store.place(), "opened");
         Ok(Self(Arc::new(Inner {
             rates: Rates::new(&settings),
@@ -176,7 +189,7 @@ impl Relay {
     }
 
     /// Serves until `stop`, then ends streams politely over the drain time, and returns.
-    pub async fn serve(&self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+    pub async fn serve(&self, listener: impl Listener, stop: CancellationToken) -> io::Result<()> {
         let local = listener.local_addr()?;
         if self.0.settings.public_url.is_none()
             && let Ok(url) = Url::parse(&format!("http://{local}/"))

@@ -9,7 +9,10 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
 };
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -18,9 +21,37 @@ use crate::limits::{CONNECTION_BUFFER, HEADERS_TIME_MAX, PEER_DEAD_AFTER};
 /// How long to wait after an accept that failed, as when the process has too many files open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Where connections come from.
+pub trait Listener: Send + Sync + 'static {
+    /// A connection.
+    type Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Waits for the next connection, and says whose it is. An error is about one connection: more may follow.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Socket, SocketAddr)>> + Send;
+
+    /// Where it listens.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+impl Listener for TcpListener {
+    type Socket = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (socket, peer) = Self::accept(self).await?;
+        if let Err(error) = prepare(&socket) {
+            tracing::debug!(%error, "a connection is as it is");
+        }
+        Ok((socket, peer))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Self::local_addr(self)
+    }
+}
+
 /// Serves until `stop`; then takes no more connections, and returns when those there are have ended. Streams end by
 /// themselves: whoever stops them does so first.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+pub async fn serve(listener: impl Listener, router: Router, stop: CancellationToken) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIME_MAX).max_buf_size(CONNECTION_BUFFER);
     let connections = GracefulShutdown::new();
@@ -37,9 +68,6 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
                 continue;
             }
         };
-        if let Err(error) = prepare(&socket) {
-            tracing::debug!(%error, "a connection is as it is");
-        }
         let router = router.clone();
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));

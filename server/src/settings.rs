@@ -6,8 +6,11 @@ use std::{
     time::Duration,
 };
 
+use circles_protocol::limits::REPLAY_CHANGES_MAX;
 use serde::Deserialize;
 use url::Url;
+
+use crate::limits::RING_CHANGES_MAX;
 
 /// How a relay runs.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -57,6 +60,13 @@ pub struct Settings {
     pub joins_burst: u32,
     /// Whether a proxy in front sets `X-Forwarded-For` and `X-Forwarded-Proto`.
     pub trust_proxy: bool,
+    /// Most missed changes that a stream replays by itself. Not to be set by people: simulations of few changes need it
+    /// small.
+    #[serde(skip)]
+    pub replay_changes_max: u64,
+    /// Most changes in the ring. Not to be set by people either.
+    #[serde(skip)]
+    pub ring_changes_max: usize,
 }
 
 impl Default for Settings {
@@ -82,6 +92,8 @@ impl Default for Settings {
             joins_per_second: 2,
             joins_burst: 120,
             trust_proxy: false,
+            replay_changes_max: REPLAY_CHANGES_MAX,
+            ring_changes_max: RING_CHANGES_MAX,
         }
     }
 }
@@ -193,5 +205,7 @@ mod tests {
     fn an_unknown_key_of_the_file_is_an_error() {
         assert!(toml::from_str::<Settings>("heartbeat = \"5s\"").is_ok());
         assert!(toml::from_str::<Settings>("hartbeat = \"5s\"").is_err());
+        assert!(toml::from_str::<Settings>("replay_changes_max = 5").is_err(), "not for people");
+        assert_eq!(toml::from_str::<Settings>(""), Ok(Settings::default()));
     }
 }

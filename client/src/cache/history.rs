@@ -93,7 +93,7 @@ pub fn unsettled(conn: &Connection, campus: CampusId) -> rusqlite::Result<Vec<Ci
 }
 
 /// Compares a circle with the present history, if that is known of it by now. Whether anything was done.
-pub fn settle(conn: &Connection, eyes: Eyes, circle: CircleId) -> Result<bool, ClientError> {
+pub fn settle(conn: &Connection, eyes: Eyes, circle: CircleId, now: UnixMs) -> Result<bool, ClientError> {
     if heads_due(conn, eyes.campus)? {
         return Ok(false);
     }
@@ -108,7 +108,7 @@ pub fn settle(conn: &Connection, eyes: Eyes, circle: CircleId) -> Result<bool, C
     conn.execute(&format!("{FORMER} WHERE campus = ?1 AND circle = ?2 AND version = 0"), keys)?;
     conn.execute("DELETE FROM message WHERE campus = ?1 AND circle = ?2 AND version = 0", keys)?;
     // Of a circle that the relay no longer knows, or that one is no longer in, what is held is all that there is.
-    let done = !joined || offer(conn, eyes, circle)?;
+    let done = !joined || offer(conn, eyes, circle, now)?;
     conn.execute("DELETE FROM reaction WHERE campus = ?1 AND circle = ?2 AND version = 0", keys)?;
     conn.execute("DELETE FROM membership WHERE campus = ?1 AND circle = ?2 AND version = 0", keys)?;
     conn.execute("DELETE FROM circle WHERE campus = ?1 AND id = ?2 AND version = 0", keys)?;
@@ -119,7 +119,7 @@ pub fn settle(conn: &Connection, eyes: Eyes, circle: CircleId) -> Result<bool, C
 }
 
 /// Puts into the outbox what the relay lost of one's own. False if the outbox is full: the rest follows another time.
-fn offer(conn: &Connection, eyes: Eyes, circle: CircleId) -> Result<bool, ClientError> {
+fn offer(conn: &Connection, eyes: Eyes, circle: CircleId, now: UnixMs) -> Result<bool, ClientError> {
     let lost: Vec<Former> = conn
         .prepare_cached(
             "SELECT id, text, reply_to, created_at, edited_at, deleted_at FROM former
@@ -136,12 +136,12 @@ fn offer(conn: &Connection, eyes: Eyes, circle: CircleId) -> Result<bool, Client
         }
         conn.execute("DELETE FROM former WHERE campus = ?1 AND id = ?2", params![eyes.campus.blob(), it.id.blob()])?;
     }
-    offer_reactions(conn, eyes, circle)?;
+    offer_reactions(conn, eyes, circle, now)?;
     Ok(true)
 }
 
 /// Reactions of one's own to messages that the present history has.
-fn offer_reactions(conn: &Connection, eyes: Eyes, circle: CircleId) -> Result<(), ClientError> {
+fn offer_reactions(conn: &Connection, eyes: Eyes, circle: CircleId, now: UnixMs) -> Result<(), ClientError> {
     let lost: Vec<(MessageId, String)> = conn
         .prepare_cached(
             "SELECT message, emoji FROM reaction
@@ -153,14 +153,7 @@ fn offer_reactions(conn: &Connection, eyes: Eyes, circle: CircleId) -> Result<()
         })?
         .collect::<Result<_, _>>()?;
     for (message, emoji) in lost {
-        outbox::push(
-            conn,
-            eyes.campus,
-            circle,
-            Some(message),
-            &Intent::React { emoji, on: true },
-            crate::engine::now(),
-        )?;
+        outbox::push(conn, eyes.campus, circle, Some(message), &Intent::React { emoji, on: true }, now)?;
     }
     Ok(())
 }

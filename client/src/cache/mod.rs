@@ -21,11 +21,13 @@ use std::{
 
 use deadpool_sqlite::{Config, Hook, HookError, Pool, PoolConfig, Runtime};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::task::JoinError;
 use uuid::Uuid;
 
 use crate::{
     error::ClientError,
     limits::{BUSY_TIMEOUT, OTHER_PROCESS_CHECK, OTHER_PROCESS_LATEST, READERS_MAX},
+    outside::Threads,
 };
 
 mod migrations {
@@ -45,7 +47,9 @@ pub enum Durability {
 #[derive(Clone)]
 pub struct Cache {
     writer: Arc<Mutex<Connection>>,
-    readers: Pool,
+    /// None where work is done in place: nothing runs beside the writer then.
+    readers: Option<Pool>,
+    threads: Threads,
     /// Holds the lock of the directory while this process runs the engine.
     engine_lock: Arc<Mutex<Option<File>>>,
     engine: bool,
@@ -55,7 +59,12 @@ pub struct Cache {
 impl Cache {
     /// Opens and migrates the database in this directory. The first process on it runs the engine; others read, and write
     /// to the outbox.
-    pub fn open(dir: &Path) -> Result<Self, ClientError> {
+    pub async fn open(dir: PathBuf, threads: Threads) -> Result<Self, ClientError> {
+        let of_cache = threads.clone();
+        done(threads.run(move || Self::open_blocking(&dir, of_cache)).await)
+    }
+
+    fn open_blocking(dir: &Path, threads: Threads) -> Result<Self, ClientError> {
         let engine_lock = take(dir).map_err(|source| match source.kind() {
             io::ErrorKind::StorageFull => ClientError::DiskFull,
             _ => ClientError::Directory { path: dir.to_owned(), source },
@@ -66,7 +75,8 @@ impl Cache {
         let engine = engine_lock.is_some();
         Ok(Self {
             writer: Arc::new(Mutex::new(writer)),
-            readers: readers(&path),
+            readers: matches!(threads, Threads::Blocking).then(|| readers(&path)),
+            threads,
             engine_lock: Arc::new(Mutex::new(engine_lock)),
             engine,
             log_file: dir.join("circles.db-wal").into(),
@@ -94,10 +104,7 @@ impl Cache {
             transaction.commit()?;
             Ok(done)
         };
-        match tokio::task::spawn_blocking(write).await {
-            Ok(done) => done,
-            Err(error) => Err(ClientError::Database(error.to_string())),
-        }
+        done(self.threads.run(write).await)
     }
 
     /// Runs `read` on a snapshot.
@@ -106,14 +113,17 @@ impl Cache {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, ClientError> + Send + 'static,
     {
-        let reader = self.readers.get().await.map_err(|error| ClientError::Database(error.to_string()))?;
-        reader
-            .interact(move |conn| {
-                let snapshot = conn.transaction()?;
-                read(&snapshot)
-            })
-            .await
-            .map_err(|error| ClientError::Database(error.to_string()))?
+        let on_snapshot = move |conn: &mut Connection| {
+            let snapshot = conn.transaction()?;
+            read(&snapshot)
+        };
+        let Some(readers) = &self.readers else {
+            let writer = self.writer.clone();
+            let read = move || on_snapshot(&mut writer.lock().unwrap_or_else(PoisonError::into_inner));
+            return done(self.threads.run(read).await);
+        };
+        let reader = readers.get().await.map_err(|error| ClientError::Database(error.to_string()))?;
+        reader.interact(on_snapshot).await.map_err(|error| ClientError::Database(error.to_string()))?
     }
 
     /// A number that changes when another process or connection commits.
@@ -123,10 +133,7 @@ impl Cache {
             let conn = writer.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(conn.pragma_query_value(None, "data_version", |row| row.get(0))?)
         };
-        match tokio::task::spawn_blocking(read).await {
-            Ok(version) => version,
-            Err(error) => Err(ClientError::Database(error.to_string())),
-        }
+        done(self.threads.run(read).await)
     }
 
     /// Returns when any process may have written to the database. It looks at the write-ahead log's file, which grows or
@@ -138,7 +145,8 @@ impl Cache {
         let latest = tokio::time::Instant::now() + OTHER_PROCESS_LATEST;
         while tokio::time::Instant::now() < latest {
             tokio::time::sleep(OTHER_PROCESS_CHECK).await;
-            if stamp() != before {
+            // In place there is no other process, and the file's time would be another one in each run.
+            if self.readers.is_some() && stamp() != before {
                 return;
             }
         }
@@ -146,9 +154,16 @@ impl Cache {
 
     /// Closes the readers and gives the directory free.
     pub fn close(&self) {
-        self.readers.close();
+        if let Some(readers) = &self.readers {
+            readers.close();
+        }
         drop(self.engine_lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
+}
+
+/// Work that panicked counts as a database that does not work.
+fn done<T>(ran: Result<Result<T, ClientError>, JoinError>) -> Result<T, ClientError> {
+    ran.unwrap_or_else(|error| Err(ClientError::Database(error.to_string())))
 }
 
 /// Makes the directory and locks it, if no other process has it.

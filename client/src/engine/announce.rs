@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Instant};
 
 use circles_protocol::{CircleId, Seq};
 
-use super::{Engine, State, circles_of, now};
+use super::{Engine, State, circles_of};
 use crate::{
     cache::{Durability, absence, views},
     error::ClientError,
@@ -113,7 +113,8 @@ impl Engine {
         };
         let eyes = self.eyes();
         let took_ms = u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX);
-        let absence = self.0.cache.write(Durability::Cache, move |conn| Ok(absence::end(conn, eyes, now())?)).await?;
+        let now = self.now();
+        let absence = self.0.cache.write(Durability::Cache, move |conn| Ok(absence::end(conn, eyes, now)?)).await?;
         self.state(|it| {
             it.absence = absence.map(|absence| Absence { took_ms, ..absence });
             it.connection_changed = true;

@@ -4,7 +4,7 @@
 use std::{future, mem, time::Duration};
 
 use circles_protocol::{
-    Change, CircleId, Cursor, Entity, MembershipState, PersonId, Pos, Scope,
+    Change, CircleId, Cursor, Entity, MembershipState, PersonId, Pos, Scope, UnixMs,
     event::{Bye, ByeReason, EventName, Gap, Hello, Reset},
 };
 use eventsource_client::Event;
@@ -12,7 +12,7 @@ use futures::FutureExt;
 use rusqlite::Connection;
 use tokio::time::Instant;
 
-use super::{Engine, fill, now, passing};
+use super::{Engine, fill, passing};
 use crate::{
     backoff::Backoff,
     cache::{
@@ -157,12 +157,12 @@ impl Engine {
         if events.is_empty() {
             return failed.map_or(Ok(None), Err);
         }
-        let eyes = self.eyes();
+        let (eyes, now) = (self.eyes(), self.now());
         let outcome = self
             .0
             .cache
             .write(Durability::Cache, move |conn| {
-                let mut batch = Batch::new(conn, eyes);
+                let mut batch = Batch::new(conn, eyes, now);
                 for event in &events {
                     batch.event(event)?;
                 }
@@ -223,18 +223,19 @@ struct Outcome {
 struct Batch<'a> {
     conn: &'a Connection,
     eyes: Eyes,
+    now: UnixMs,
     apply: Apply<'a>,
     outcome: Outcome,
 }
 
 impl<'a> Batch<'a> {
-    fn new(conn: &'a Connection, eyes: Eyes) -> Self {
-        Self { conn, eyes, apply: Apply::new(conn, eyes.campus, eyes.me), outcome: Outcome::default() }
+    fn new(conn: &'a Connection, eyes: Eyes, now: UnixMs) -> Self {
+        Self { conn, eyes, now, apply: Apply::new(conn, eyes.campus, eyes.me), outcome: Outcome::default() }
     }
 
     fn finish(mut self) -> Result<Outcome, ClientError> {
         self.store()?;
-        absence::heard(self.conn, self.eyes.campus, now())?;
+        absence::heard(self.conn, self.eyes.campus, self.now)?;
         self.outcome.cursor = campuses::find(self.conn, self.eyes.campus)?.cursor.map_or(Pos::ZERO, |it| it.pos);
         if self.outcome.fill || self.outcome.resync {
             self.outcome.missing = Some(fill::missing(self.conn, self.eyes)?);
@@ -287,7 +288,7 @@ impl<'a> Batch<'a> {
     fn hello(&mut self, data: &str) -> Result<(), Trouble> {
         let hello: Hello = serde_json::from_str(data)?;
         campuses::set_name(self.conn, self.eyes.campus, &hello.campus_name).map_err(ClientError::from)?;
-        self.outcome.away = absence::begin(self.conn, self.eyes.campus, now()).map_err(ClientError::from)?;
+        self.outcome.away = absence::begin(self.conn, self.eyes.campus, self.now).map_err(ClientError::from)?;
         // A crash may have left gaps, or stopped the comparing with another history.
         self.outcome.fill = true;
         self.outcome.resync |= history::heads_due(self.conn, self.eyes.campus).map_err(ClientError::from)?;
@@ -330,7 +331,7 @@ impl<'a> Batch<'a> {
         tracing::warn!(reason = ?reset.reason, "the relay's history is another one: everything is compared anew");
         // What came before belongs to the old history, and must not be written over the new one's beginning.
         self.store()?;
-        history::begin(self.conn, self.eyes, now()).map_err(ClientError::from)?;
+        history::begin(self.conn, self.eyes, self.now).map_err(ClientError::from)?;
         campuses::restart(self.conn, self.eyes.campus, &reset.epoch).map_err(ClientError::from)?;
         self.outcome.resync = true;
         self.outcome.touched.campus = true;

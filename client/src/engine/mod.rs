@@ -24,6 +24,7 @@ use crate::{
     api::Api,
     cache::{Cache, Durability, apply::Touched, campuses, history, views::Eyes},
     error::ClientError,
+    outside::Clock,
     typing::Typing,
     view::{Absence, CampusView, Connection, ConnectionProblem, TokenPlace, Update},
 };
@@ -37,6 +38,7 @@ struct Inner {
     me: PersonId,
     api: Api,
     cache: Cache,
+    clock: Clock,
     token_place: TokenPlace,
     updates: broadcast::Sender<Update>,
     state: Mutex<State>,
@@ -102,6 +104,8 @@ pub struct Parts {
     pub api: Api,
     /// The cache.
     pub cache: Cache,
+    /// The wall clock.
+    pub clock: Clock,
     /// Where the token is kept.
     pub token_place: TokenPlace,
     /// Who is told.
@@ -116,6 +120,7 @@ impl Engine {
             me: parts.me,
             api: parts.api,
             cache: parts.cache,
+            clock: parts.clock,
             token_place: parts.token_place,
             updates: parts.updates,
             state: Mutex::new(State {
@@ -256,6 +261,11 @@ impl Engine {
         Ok(())
     }
 
+    /// The wall clock, for what people are shown.
+    fn now(&self) -> UnixMs {
+        (self.0.clock)()
+    }
+
     fn state<T>(&self, with: impl FnOnce(&mut State) -> T) -> T {
         with(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -311,7 +321,7 @@ impl Engine {
             self.set_connection(Connection::SignedOut);
             return;
         }
-        let now = now();
+        let now = self.now();
         let since = self.state(|it| match &it.connection {
             Connection::Offline { since, .. } => *since,
             _ => now,
@@ -330,11 +340,6 @@ fn problem(error: &ClientError) -> ConnectionProblem {
         ClientError::Silent => ConnectionProblem::Silent,
         _ => ConnectionProblem::Unreachable,
     }
-}
-
-/// The wall clock, for what people are shown.
-pub fn now() -> UnixMs {
-    UnixMs(jiff::Timestamp::now().as_millisecond())
 }
 
 /// The circles of a set of changes, each once.

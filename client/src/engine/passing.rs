@@ -8,7 +8,7 @@ use circles_protocol::{
     event::{EventName, Presence, Typing},
 };
 use eventsource_client::Event;
-use reqwest::Method;
+use http::Method;
 
 use super::Engine;
 use crate::{error::ClientError, limits::ONLINE_PAGES_MAX, view::Update};

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use circles_protocol::{
-    Code, Entity, Epoch, Message, Reaction, ReadMarker, UnixMs,
+    Code, Entity, Epoch, Message, Pos, Reaction, ReadMarker, UnixMs,
     api::{EditMessage, MarkRead, PostMessage, React, Receipt},
 };
-use reqwest::Method;
+use http::Method;
 use rusqlite::Transaction;
 
-use super::{Engine, now};
+use super::Engine;
 use crate::{
     backoff::Backoff,
     cache::{
@@ -88,7 +88,7 @@ impl Engine {
                     id: message?,
                     text: text.clone(),
                     reply_to: *reply_to,
-                    written_at: written_earlier(item.written_at),
+                    written_at: self.written_earlier(item.written_at),
                 };
                 self.api().send(Method::POST, &format!("v1/circles/{circle}/messages"), &post).await.map(Done::Posted)
             }
@@ -139,12 +139,14 @@ impl Engine {
                             text: text.clone(),
                             reply_to: *reply_to,
                             created_at: receipt.created_at,
-                            written_at: written_earlier(item.written_at),
+                            written_at: receipt.written_at,
                             edited_at: None,
                             deleted_at: None,
                             version: receipt.pos,
                         }))?;
                     }
+                    // Version zero: taking back a reaction that nobody knows of changed nothing, and is nowhere.
+                    (Done::State(entity), _) if entity.version() == Pos::ZERO => {}
                     (Done::State(entity), _) => apply.entity(&entity)?,
                     (Done::Posted(_), _) => unreachable!("only a post gets a receipt"),
                 }
@@ -175,8 +177,8 @@ impl Engine {
         self.touched(touched);
         Ok(())
     }
-}
 
-fn written_earlier(written_at: UnixMs) -> Option<UnixMs> {
-    (now().0 - written_at.0 > WRITTEN_EARLIER_MS).then_some(written_at)
+    fn written_earlier(&self, written_at: UnixMs) -> Option<UnixMs> {
+        (self.now().0 - written_at.0 > WRITTEN_EARLIER_MS).then_some(written_at)
+    }
 }

@@ -2,16 +2,16 @@
 
 use std::time::Instant;
 
-use super::{Engine, now};
+use super::Engine;
 use crate::limits::{CLOCK_CHECK, CLOCK_JUMP};
 
 impl Engine {
     /// Connects anew when the clocks have jumped apart: the socket from before the sleep may be dead without saying so.
     pub(super) async fn watch_clocks(self) {
-        let mut before = (Instant::now(), now().0);
+        let mut before = (Instant::now(), self.now().0);
         loop {
             tokio::time::sleep(CLOCK_CHECK).await;
-            let after = (Instant::now(), now().0);
+            let after = (Instant::now(), self.now().0);
             if jumped(after.0.duration_since(before.0).as_millis(), after.1 - before.1) {
                 tracing::info!("the clock jumped: connecting anew");
                 self.reconnect();

@@ -11,6 +11,7 @@ use std::{pin::Pin, time::Duration};
 use circles_protocol::Cursor;
 use eventsource_client::{Client as _, ClientBuilder, Error as SseError, Event, ReconnectOptions, SSE};
 use futures::{Stream, StreamExt, stream};
+use http::{HeaderMap, StatusCode};
 use launchdarkly_sdk_transport::{ByteStream, HttpTransport, Request, ResponseFuture, TransportError};
 use tokio::sync::mpsc;
 
@@ -97,12 +98,9 @@ struct Transport {
 
 impl HttpTransport for Transport {
     fn request(&self, request: Request<Option<bytes::Bytes>>) -> ResponseFuture {
-        // The token is added here for each attempt: headers given to the library would follow a redirect.
-        let mut builder = self.api.stream();
-        for (name, value) in request.headers() {
-            builder = builder.header(name, value);
-        }
-        let connecting = tokio::spawn(connect(builder));
+        // The token is added there for each attempt: headers given to the library would follow a redirect.
+        let (api, headers) = (self.api.clone(), request.into_parts().0.headers);
+        let connecting = tokio::spawn(async move { connect(&api, &headers).await });
         Box::pin(async move {
             match connecting.await {
                 Ok(Ok(body)) => Ok(http::Response::new(body)),
@@ -113,14 +111,14 @@ impl HttpTransport for Transport {
     }
 }
 
-async fn connect(request: reqwest::RequestBuilder) -> Result<ByteStream, ClientError> {
-    let response = api::refused(request.send().await.map_err(api::offline)?).await?;
-    if response.status() != reqwest::StatusCode::OK || !api::is(&response, "text/event-stream") {
+async fn connect(api: &Api, headers: &HeaderMap) -> Result<ByteStream, ClientError> {
+    let response = api.stream(headers).await?;
+    if response.status() != StatusCode::OK || !api::is(&response, "text/event-stream") {
         return Err(ClientError::NotARelay);
     }
     let (tell, mut told) = mpsc::channel(CHUNKS_WAITING_MAX);
     tokio::spawn(async move {
-        let mut chunks = response.bytes_stream();
+        let mut chunks = response.into_body();
         let mut frames = Frames::default();
         loop {
             let chunk = tokio::select! {
@@ -130,7 +128,7 @@ async fn connect(request: reqwest::RequestBuilder) -> Result<ByteStream, ClientE
             };
             let chunk = match chunk {
                 None => return,
-                Some(Err(error)) => Err(refusal(api::offline(error))),
+                Some(Err(error)) => Err(refusal(error)),
                 Some(Ok(chunk)) => Ok(frames.push(&chunk)),
             };
             if chunk.as_ref().is_ok_and(bytes::Bytes::is_empty) {

@@ -25,7 +25,7 @@ use circles_protocol::Epoch;
 use session::Session;
 use tokio::runtime::Handle;
 
-use crate::settings::Settings;
+use crate::{pace::Pace, settings::Settings};
 
 /// What a store answers.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -140,18 +140,19 @@ impl WriterLink {
 }
 
 impl Store {
-    /// Opens and migrates the database that the settings name, in a thread that may block. `create` runs once, in a
+    /// Opens and migrates the database that the settings name, in a thread that may block. With a `pace` it is read in place. `create` runs once, in a
     /// transaction, however many instances open it together.
     pub fn open<T>(
         settings: &Settings,
         runtime: &Handle,
+        pace: Option<Pace>,
         create: impl FnOnce(&dyn Session) -> StoreResult<T>,
     ) -> Result<(Self, WriterLink, T), OpenError> {
         if let Some(url) = &settings.database {
             let (database, made) = postgres::Database::open(url, runtime, create)?;
             return Ok((Self::Postgres(database.clone()), WriterLink::Postgres(database), made));
         }
-        let (database, writer) = sqlite::Database::open(&settings.data_dir)?;
+        let (database, writer) = sqlite::Database::open(&settings.data_dir, pace)?;
         let made = in_write(&writer, create)?;
         Ok((Self::Sqlite(database), WriterLink::Sqlite(writer), made))
     }
@@ -228,7 +229,7 @@ pub fn copy_into(
         }
         rows
     };
-    let (store, link, rows) = Store::open(settings, runtime, fill)?;
+    let (store, link, rows) = Store::open(settings, runtime, None, fill)?;
     link.finish();
     store.close();
     if occupied { Err(OpenError::NotEmpty(store.place())) } else { Ok(rows) }

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use circles_protocol::{
     Cursor, Epoch, Pos, Scope,
     event::{EventName, Gap, Reset, ResetReason, ScopeGap},
-    limits::REPLAY_CHANGES_MAX,
 };
 
 use super::frame;
@@ -50,11 +49,11 @@ pub fn opening(conn: &dyn Session, who: Who, epoch: &Epoch, cursor: Option<&Curs
     Ok(Opening { head, from, reset, audience: audience(conn, who, head)? })
 }
 
-/// The next piece after a position: some changes, or a gap up to the head if there are too many.
-pub fn next(conn: &dyn Session, who: Who, epoch: &Epoch, after: Pos) -> Result<Piece, Failure> {
+/// The next piece after a position: some changes, or a gap up to the head if there are more than `replay_max`.
+pub fn next(conn: &dyn Session, who: Who, epoch: &Epoch, after: Pos, replay_max: u64) -> Result<Piece, Failure> {
     who.check(conn)?;
     let head = campus::head(conn)?;
-    if head.get() - after.get().min(head.get()) > REPLAY_CHANGES_MAX {
+    if head.get() - after.get().min(head.get()) > replay_max {
         return gap(conn, who, epoch, after, head);
     }
     let until = after.get() + POLL_FRAMES_MAX as u64;

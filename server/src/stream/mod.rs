@@ -141,7 +141,7 @@ impl Live {
     /// The next bytes after `pos`; none at the head, empty if nothing of it is for this reader.
     async fn take(&mut self) -> Result<Option<Bytes>, Failure> {
         let behind = self.replay_until.get().saturating_sub(self.pos.get());
-        let tail = if behind > circles_protocol::limits::REPLAY_CHANGES_MAX {
+        let tail = if behind > self.relay.settings().replay_changes_max {
             Tail::Fallen
         } else {
             self.listening.after(&mut self.pos, POLL_FRAMES_MAX)
@@ -163,9 +163,10 @@ impl Live {
             Tail::Fallen => {
                 metrics::ring(false);
                 let (who, after) = (self.who, self.pos);
-                let epoch = self.relay.campus_row().epoch.clone();
+                let (epoch, replay_max) =
+                    (self.relay.campus_row().epoch.clone(), self.relay.settings().replay_changes_max);
                 let Piece { frames, until, audience } =
-                    self.relay.store().read(move |conn| backlog::next(conn, who, &epoch, after)).await?;
+                    self.relay.store().read(move |conn| backlog::next(conn, who, &epoch, after, replay_max)).await?;
                 self.pos = until;
                 self.audience = audience;
                 self.listening.renew(self.audience.circles());

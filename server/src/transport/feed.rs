@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Transport, ring::Entry};
 use crate::{
     failure::Failure,
-    limits::{FEED_ROWS_MAX, HEAD_CHECK, HEAL_PATIENCE, RING_CHANGES_MAX},
+    limits::{FEED_ROWS_MAX, HEAD_CHECK, HEAL_PATIENCE},
     metrics,
     store::{Store, campus, log},
 };
@@ -43,7 +43,7 @@ async fn catch_up(transport: &Transport, store: &Arc<Store>, epoch: &Epoch) -> R
             metrics::lag(0, 0.0);
             return Ok(());
         }
-        if wanted.get() - after.get() > RING_CHANGES_MAX as u64 {
+        if wanted.get() - after.get() > transport.0.ring_changes_max as u64 {
             transport.skip_to(wanted);
             return Ok(());
         }

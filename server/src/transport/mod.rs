@@ -25,7 +25,7 @@ use self::{
 };
 use crate::{
     ephemeral::Ephemeral,
-    limits::{RING_BYTES_MAX, RING_CHANGES_MAX},
+    limits::RING_BYTES_MAX,
     settings::Settings,
     store::{OpenError, Store},
 };
@@ -43,6 +43,7 @@ struct Inner {
     /// How many streams listen: nothing is fetched for nobody.
     listening: watch::Sender<usize>,
     redis: Option<Redis>,
+    ring_changes_max: usize,
 }
 
 /// The ring, and whom each change wakes. Under one lock, so that a stream which finds nothing that concerns it has missed
@@ -132,13 +133,14 @@ impl Transport {
         let redis = settings.redis.as_deref().map(|url| Redis::new(url, campus, epoch, settings.redis_stream_max));
         Ok(Self(Arc::new(Inner {
             live: RwLock::new(Live {
-                ring: Ring::new(head, RING_CHANGES_MAX, RING_BYTES_MAX),
+                ring: Ring::new(head, settings.ring_changes_max, RING_BYTES_MAX),
                 listeners: Listeners::default(),
             }),
             head: watch::Sender::new(head),
             told: watch::Sender::new(head),
             listening: watch::Sender::new(0),
             redis: redis.transpose()?,
+            ring_changes_max: settings.ring_changes_max,
         })))
     }
 
@@ -215,7 +217,7 @@ impl Transport {
         }
         // What lies between may concern anyone.
         live.listeners.wake_all(live.ring.head().next());
-        live.ring = Ring::new(head, RING_CHANGES_MAX, RING_BYTES_MAX);
+        live.ring = Ring::new(head, self.0.ring_changes_max, RING_BYTES_MAX);
         drop(live);
         self.0.head.send_replace(head);
     }

@@ -145,5 +145,6 @@ fn receipt(it: &StoredMessage) -> Receipt {
         seq: it.message.seq,
         pos: it.created_pos,
         created_at: it.message.created_at,
+        written_at: it.message.written_at,
     }
 }

@@ -1,4 +1,4 @@
-//! Writing: one thread per campus that applies commands in batches (group commit, design section 5). The files beside
+//! Writing: one writer per campus, on a thread of its own, that applies commands in batches (group commit, design section 5). The files beside
 //! this one hold the rules of each noun.
 
 pub mod circles;
@@ -29,6 +29,7 @@ use crate::{
     failure::Failure,
     limits::{BATCH_COMMANDS_MAX, QUEUE_COMMANDS_MAX},
     metrics,
+    pace::Pace,
     store::{WriterLink, session::Session},
     transport::{Transport, ring::Entry},
 };
@@ -46,17 +47,28 @@ struct Applied {
 /// The way to the writer of a campus.
 pub struct Writer {
     queue: Mutex<Option<mpsc::Sender<Command>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    at_work: Mutex<Option<AtWork>>,
+}
+
+/// Where the writer works.
+enum AtWork {
+    Thread(JoinHandle<()>),
+    Task(tokio::task::JoinHandle<()>),
 }
 
 impl Writer {
-    /// Starts the writer's thread.
-    pub fn start(link: WriterLink, epoch: Epoch, transport: Transport) -> io::Result<Self> {
+    /// Starts the writer's thread; with a `pace` a task of the present runtime instead, which works in place.
+    pub fn start(link: WriterLink, epoch: Epoch, transport: Transport, pace: Option<Pace>) -> io::Result<Self> {
         let (queue, commands) = mpsc::channel(QUEUE_COMMANDS_MAX);
-        let thread = std::thread::Builder::new()
-            .name("campus-writer".to_owned())
-            .spawn(move || work(link, &epoch, &transport, commands))?;
-        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
+        let at_work = match pace {
+            None => AtWork::Thread(
+                std::thread::Builder::new()
+                    .name("campus-writer".to_owned())
+                    .spawn(move || work(link, &epoch, &transport, commands))?,
+            ),
+            Some(pace) => AtWork::Task(tokio::spawn(work_in_place(link, epoch, transport, commands, pace))),
+        };
+        Ok(Self { queue: Mutex::new(Some(queue)), at_work: Mutex::new(Some(at_work)) })
     }
 
     /// Applies a command and answers when it is durable (design 3.1). It is refused at once when the queue is full.
@@ -103,47 +115,81 @@ impl Writer {
     /// Takes no more commands; returns when those in the queue are done and the database is closed.
     pub async fn close(&self) {
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
-            if !matches!(joined, Ok(Ok(()))) {
-                tracing::error!("the writer ended with a panic");
-            }
+        let at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ended = match at_work {
+            None => return,
+            Some(AtWork::Thread(thread)) => tokio::task::spawn_blocking(move || thread.join().is_ok()).await,
+            Some(AtWork::Task(task)) => task.await.map(|()| true),
+        };
+        if !matches!(ended, Ok(true)) {
+            tracing::error!("the writer ended with a panic");
         }
     }
 }
 
 fn work(link: WriterLink, epoch: &Epoch, transport: &Transport, mut commands: mpsc::Receiver<Command>) {
     while let Some(first) = commands.blocking_recv() {
-        let mut batch = vec![first];
-        while batch.len() < BATCH_COMMANDS_MAX {
-            let Ok(next) = commands.try_recv() else { break };
-            batch.push(next);
-        }
-        let mut batch = Some(batch);
-        let lent = link.with(|session| apply(session, epoch, transport, batch.take().expect("it is applied once")));
-        if let Err(error) = lent {
-            let failure = Failure::from(error);
-            let refused = batch.into_iter().flatten().map(|command| command(Err(failure.clone())).answer);
-            refused.for_each(|answer| answer(Err(failure.clone())));
-        }
+        apply(&link, epoch, transport, batch(first, &mut commands)).give();
     }
     link.finish();
 }
 
-/// Applies a batch in one transaction, makes it durable, publishes, and then answers.
-fn apply(conn: &dyn Session, epoch: &Epoch, transport: &Transport, batch: Vec<Command>) {
+async fn work_in_place(
+    link: WriterLink,
+    epoch: Epoch,
+    transport: Transport,
+    mut commands: mpsc::Receiver<Command>,
+    pace: Pace,
+) {
+    while let Some(first) = commands.recv().await {
+        pace().await;
+        let answers = apply(&link, &epoch, &transport, batch(first, &mut commands));
+        // What is durable may stay unanswered.
+        pace().await;
+        answers.give();
+    }
+    link.finish();
+}
+
+/// The first command, and those that wait behind it.
+fn batch(first: Command, commands: &mut mpsc::Receiver<Command>) -> Vec<Command> {
+    let mut batch = vec![first];
+    while batch.len() < BATCH_COMMANDS_MAX {
+        let Ok(next) = commands.try_recv() else { break };
+        batch.push(next);
+    }
+    batch
+}
+
+/// How the commands of a batch are to be answered.
+struct Answers {
+    answers: Vec<Answer>,
+    durable: Result<(), Failure>,
+}
+
+impl Answers {
+    fn give(self) {
+        for answer in self.answers {
+            answer(self.durable.clone());
+        }
+    }
+}
+
+/// Applies a batch in one transaction, makes it durable, and publishes; it may then be answered.
+fn apply(link: &WriterLink, epoch: &Epoch, transport: &Transport, batch: Vec<Command>) -> Answers {
     let (commands, begun) = (batch.len(), Instant::now());
-    let mut answers = Vec::with_capacity(commands);
-    let done = transact(conn, batch, &mut answers);
+    let (mut batch, mut answers) = (Some(batch), Vec::with_capacity(commands));
+    let lent = link.with(|session| transact(session, batch.take().expect("it is applied once"), &mut answers));
+    let done = lent.unwrap_or_else(|error| Err(Failure::from(error)));
+    if let Err(failure) = &done {
+        // No session was lent: nothing ran.
+        answers.extend(batch.into_iter().flatten().map(|command| command(Err(failure.clone())).answer));
+    }
     if let Ok(changes) = &done {
         metrics::committed(commands, changes.len(), begun.elapsed().as_secs_f64());
         transport.publish(changes.iter().map(|change| Entry::of(epoch, change)).collect());
     }
-    let durable = done.map(|_| ());
-    for answer in answers {
-        answer(durable.clone());
-    }
+    Answers { answers, durable: done.map(drop) }
 }
 
 fn transact(conn: &dyn Session, batch: Vec<Command>, answers: &mut Vec<Answer>) -> Result<Vec<Change>, Failure> {

@@ -28,4 +28,8 @@ pos: Pos,
 /**
  * When the relay accepted it.
  */
-created_at: UnixMs, };
+created_at: UnixMs, 
+/**
+ * When it was written, as everybody sees it: what the first attempt said, if the relay believes that.
+ */
+written_at: UnixMs | null, };

@@ -14,7 +14,10 @@ use deadpool_sqlite::{Config, Hook, HookError, Pool, PoolConfig, Runtime};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::{OpenError, StoreError, session::Session};
-use crate::limits::{BUSY_TIMEOUT, READER_WAIT, READERS_MAX};
+use crate::{
+    limits::{BUSY_TIMEOUT, READER_WAIT, READERS_MAX},
+    pace::{Pace, in_place},
+};
 
 mod migrations {
     refinery::embed_migrations!("src/store/migrations/sqlite");
@@ -28,18 +31,33 @@ const LOCK_FILE: &str = "relay.lock";
 /// The database of one campus, opened by this process alone.
 pub struct Database {
     path: PathBuf,
-    readers: Pool,
+    readers: Readers,
     lock: Mutex<Option<File>>,
+}
+
+/// What reads beside the writer.
+enum Readers {
+    /// Several connections, each on a thread that may block.
+    Pool(Pool),
+    /// One, in place; none once it is closed.
+    InPlace(Mutex<Option<Connection>>, Pace),
 }
 
 impl Database {
     /// Locks the directory, opens and migrates the database; returns the store and the writer's connection.
-    pub fn open(dir: &Path) -> Result<(Self, Connection), OpenError> {
+    pub fn open(dir: &Path, pace: Option<Pace>) -> Result<(Self, Connection), OpenError> {
         make_private(dir).map_err(|source| OpenError::Directory { dir: dir.to_owned(), source })?;
         let lock = lock(dir)?;
         let path = dir.join(DATABASE_FILE);
         let writer = connect(&path)?;
-        let readers = readers(&path);
+        let readers = match pace {
+            None => Readers::Pool(pool(&path)),
+            Some(pace) => {
+                let reader = Connection::open(&path)?;
+                prepare_reader(&reader)?;
+                Readers::InPlace(Mutex::new(Some(reader)), pace)
+            }
+        };
         Ok((Self { path, readers, lock: Mutex::new(Some(lock)) }, writer))
     }
 
@@ -55,21 +73,33 @@ impl Database {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&dyn Session) -> Result<T, E> + Send + 'static,
     {
-        let reader = self.readers.get().await.map_err(|error| {
-            if self.readers.is_closed() { StoreError::Closed } else { StoreError::Unavailable(error.to_string()) }
-        })?;
-        reader
-            .interact(move |conn| {
-                let snapshot = conn.transaction().map_err(StoreError::from)?;
-                read(&*snapshot)
-            })
-            .await
-            .map_err(|error| StoreError::Broken(error.to_string()))?
+        let on_snapshot = move |conn: &mut Connection| {
+            let snapshot = conn.transaction().map_err(StoreError::from)?;
+            read(&*snapshot)
+        };
+        match &self.readers {
+            Readers::Pool(pool) => {
+                let reader = pool.get().await.map_err(|error| {
+                    if pool.is_closed() { StoreError::Closed } else { StoreError::Unavailable(error.to_string()) }
+                })?;
+                reader.interact(on_snapshot).await.map_err(|error| StoreError::Broken(error.to_string()))?
+            }
+            Readers::InPlace(reader, pace) => {
+                let read = || match &mut *reader.lock().unwrap_or_else(PoisonError::into_inner) {
+                    Some(reader) => on_snapshot(reader),
+                    None => Err(StoreError::Closed.into()),
+                };
+                in_place(pace, read).await
+            }
+        }
     }
 
     /// Ends reading and gives the directory free. The writer must have ended.
     pub fn close(&self) {
-        self.readers.close();
+        match &self.readers {
+            Readers::Pool(pool) => pool.close(),
+            Readers::InPlace(reader, _) => drop(reader.lock().unwrap_or_else(PoisonError::into_inner).take()),
+        }
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
@@ -155,7 +185,13 @@ fn refuse_newer(path: &Path) -> Result<(), OpenError> {
     if found > known { Err(OpenError::Newer { found, known }) } else { Ok(()) }
 }
 
-fn readers(path: &Path) -> Pool {
+fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(128);
+    conn.pragma_update(None, "query_only", true)
+}
+
+fn pool(path: &Path) -> Pool {
     let mut pool = PoolConfig::new(READERS_MAX);
     pool.timeouts.wait = Some(READER_WAIT);
     let mut config = Config::new(path);
@@ -164,14 +200,10 @@ fn readers(path: &Path) -> Pool {
     builder
         .post_create(Hook::async_fn(|conn, _| {
             Box::pin(async move {
-                conn.interact(|conn| {
-                    conn.busy_timeout(BUSY_TIMEOUT)?;
-                    conn.set_prepared_statement_cache_capacity(128);
-                    conn.pragma_update(None, "query_only", true)
-                })
-                .await
-                .map_err(|error| HookError::message(error.to_string()))?
-                .map_err(HookError::Backend)
+                conn.interact(|conn| prepare_reader(conn))
+                    .await
+                    .map_err(|error| HookError::message(error.to_string()))?
+                    .map_err(HookError::Backend)
             })
         }))
         .build()

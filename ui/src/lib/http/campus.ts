@@ -319,7 +319,7 @@ export class Campus implements Known {
       text: entry.work.text,
       reply_to: entry.work.reply_to,
       created_at: receipt.created_at,
-      written_at: entry.written_at,
+      written_at: receipt.written_at,
       edited_at: null,
       deleted_at: null,
       version: receipt.pos,

@@ -1,0 +1,56 @@
+//! The machine's own network, by reqwest. Nothing else of the client knows it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, future::BoxFuture};
+use http::{Request, Response};
+use reqwest::redirect;
+
+use crate::{
+    error::ClientError,
+    limits::CONNECT_TIMEOUT,
+    outside::{Body, Network},
+};
+
+/// Connections to relays, kept for the next request.
+pub struct Machine {
+    http: reqwest::Client,
+}
+
+impl Machine {
+    /// Without any connection yet.
+    pub fn new() -> Result<Self, ClientError> {
+        // Whichever part of the program was first has installed the same provider.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(redirect::Policy::none())
+            .tcp_keepalive(Duration::from_secs(15))
+            .build()
+            .map_err(|error| ClientError::Offline(error.to_string()))?;
+        Ok(Self { http })
+    }
+}
+
+impl Network for Machine {
+    fn send(&self, request: Request<Bytes>) -> BoxFuture<'static, Result<Response<Body>, ClientError>> {
+        let request = reqwest::Request::try_from(request).map(|request| self.http.execute(request));
+        Box::pin(async move {
+            let response = request.map_err(offline)?.await.map_err(offline)?;
+            let (head, body) = Response::<reqwest::Body>::from(response).into_parts();
+            let body = http_body_util::BodyDataStream::new(body).map_err(offline).boxed();
+            Ok(Response::from_parts(head, body))
+        })
+    }
+}
+
+/// A request that got no answer. The innermost cause says most ("Connection refused").
+fn offline(error: reqwest::Error) -> ClientError {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    ClientError::Offline(cause.to_string())
+}
