@@ -12,6 +12,7 @@ pub mod coverage;
 mod engine;
 mod error;
 mod limits;
+mod search;
 mod stream;
 mod token;
 mod typing;

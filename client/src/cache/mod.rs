@@ -6,8 +6,10 @@
 
 pub mod apply;
 pub mod campuses;
+pub mod days;
 pub mod ledger;
 pub mod outbox;
+pub mod search;
 pub mod views;
 
 use std::{
