@@ -5,7 +5,7 @@ use circles_client::{
     Client,
     view::{Anchor, CampusView, CircleView, Connection, Delivery, MessageView},
 };
-use circles_protocol::Seq;
+use circles_protocol::{Seq, UnixMs};
 use serde_json::json;
 
 /// Lists the circles.
@@ -78,15 +78,20 @@ pub fn message(circle: &CircleView, it: &MessageView, json: bool) -> Result<()> 
         say!("{}", json!({ "circle": circle.name, "circle_id": circle.id, "message": it }));
         return Ok(());
     }
-    let at = jiff::Timestamp::from_millisecond(it.at.0)?.to_zoned_datetime(jiff::tz::TimeZone::system());
     let text = if it.deleted { "(deleted)" } else { &it.text };
     let mark = match &it.delivery {
         Delivery::Sent => String::new(),
         Delivery::Queued | Delivery::Sending => "  (not sent yet)".to_owned(),
         Delivery::Failed { reason } => format!("  (not sent: {reason})"),
     };
-    say!("{} {} <{}> {text}{mark}", at.strftime("%Y-%m-%d %H:%M"), circle.name, it.author.name);
+    say!("{} {} <{}> {text}{mark}", when(it.at)?, circle.name, it.author.name);
     Ok(())
+}
+
+/// A moment, to the minute, in this computer's time zone.
+pub fn when(at: UnixMs) -> Result<String> {
+    let at = jiff::Timestamp::from_millisecond(at.0)?.to_zoned_datetime(jiff::tz::TimeZone::system());
+    Ok(at.strftime("%Y-%m-%d %H:%M").to_string())
 }
 
 /// Says what is held and what is missing.
