@@ -32,3 +32,17 @@ export function shortTime(at: number, now: number): string {
   if (days < 7) return weekday.format(at).slice(0, 3);
   return new Date(at).getFullYear() === new Date(now).getFullYear() ? short.format(at) : shortYear.format(at);
 }
+
+/** A day as a date field writes it: so many days before that of a moment. */
+export function dayInput(at: number, before: number): string {
+  const date = new Date(at);
+  return new Date(Date.UTC(date.getFullYear(), date.getMonth(), date.getDate() - before)).toISOString().slice(0, 10);
+}
+
+/** The first moment of a day as a date field writes it; `null`: that is none. Also fields without a calendar write it. */
+export function startOfDay(day: string): number | null {
+  const [, year, month, date] = /^(\d{4})-(\d{1,2})-(\d{1,2})$/.exec(day.trim())?.map(Number) ?? [];
+  if (year === undefined || month === undefined || date === undefined) return null;
+  const start = new Date(year, month - 1, date);
+  return start.getMonth() === month - 1 && start.getDate() === date ? start.getTime() : null;
+}
