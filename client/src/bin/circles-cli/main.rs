@@ -11,6 +11,7 @@ macro_rules! say {
 mod options;
 mod read;
 mod search;
+mod tail;
 mod watch;
 mod write;
 
@@ -85,7 +86,7 @@ async fn command(client: &Client, options: &Options) -> Result<()> {
         Command::Search { query, circle, n } => {
             search::search(client, &campus, &query.join(" "), circle.as_deref(), *n, json).await
         }
-        Command::Tail { circle, since } => watch::tail(client, &campus, circle.as_deref(), *since, json).await,
+        Command::Tail { circle, since } => tail::tail(client, &campus, circle.as_deref(), *since, json).await,
         Command::Watch { until_complete, focus } => {
             watch::watch(client, &campus, focus.as_deref(), *until_complete, json).await
         }

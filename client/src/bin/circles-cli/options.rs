@@ -53,7 +53,7 @@ pub enum Command {
         #[arg(long)]
         queue: bool,
     },
-    /// Print messages as they come; Ctrl-C ends it
+    /// Print messages as they come, and edits, deletions and reactions; Ctrl-C ends it
     Tail {
         /// Only this circle
         circle: Option<String>,

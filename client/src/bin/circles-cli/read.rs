@@ -8,8 +8,15 @@ use circles_client::{
 use circles_protocol::{Seq, UnixMs};
 use serde_json::json;
 
-/// Lists the circles.
+use crate::watch::{campus_now, in_sync, settled};
+
+/// Lists the circles, once it is known which there are: right after joining it is not.
 pub async fn circles(client: &Client, campus: &CampusView, json: bool) -> Result<()> {
+    in_sync(client, campus).await?;
+    let connection = campus_now(client, campus).await?.connection;
+    if client.runs_engine() && connection != (Connection::Online { missing: 0 }) {
+        eprintln!("circles-cli: {}; these are the circles that are known so far", words(&connection));
+    }
     for circle in client.circles(campus.id).await? {
         if json {
             say!("{}", serde_json::to_string(&circle)?);
@@ -94,14 +101,20 @@ pub fn when(at: UnixMs) -> Result<String> {
     Ok(at.strftime("%Y-%m-%d %H:%M").to_string())
 }
 
-/// Says what is held and what is missing.
+/// Says what is held and what is missing, and how the first attempt to connect went.
 pub async fn status(client: &Client, json: bool) -> Result<()> {
+    settled(client, |it| it.connection != Connection::Connecting).await?;
     for status in client.status().await? {
         if json {
             say!("{}", serde_json::to_string(&status)?);
             continue;
         }
-        say!("{} ({}): {}", status.campus.name, status.campus.relay, words(&status.campus.connection));
+        let connection = if client.runs_engine() {
+            words(&status.campus.connection)
+        } else {
+            "Circles is open with this data, and connects by itself".to_owned()
+        };
+        say!("{} ({}): {connection}", status.campus.name, status.campus.relay);
         if status.set_aside > 0 {
             say!("  {} events could not be understood and were set aside", status.set_aside);
         }

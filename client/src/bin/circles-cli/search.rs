@@ -11,7 +11,7 @@ use circles_client::{
     view::{CampusView, FoundMessage, SearchCoverage, SearchView},
 };
 
-use crate::read::when;
+use crate::{read::when, watch::in_sync};
 
 /// Right after catching up the index is still being made; a person waits that long for all of it, and then is told.
 const INDEX_PATIENCE: Duration = Duration::from_secs(5);
@@ -31,6 +31,7 @@ pub async fn search(
         Some(wanted) => Some(crate::circle(client, campus, wanted).await?.id),
         None => None,
     };
+    in_sync(client, campus).await?;
     let begun = Instant::now();
     let mut found = client.search(campus.id, query, circle, None, n).await?;
     while begun.elapsed() < INDEX_PATIENCE && is_behind(client, campus, &found.covered).await? {
