@@ -47,8 +47,8 @@ impl Client {
         // Messages up to `older` are older, those from `younger` on are not. Time grows with the number.
         let (mut older, mut younger) = (Seq::ZERO, head.next());
         for _ in 0..DAY_PROBES_MAX {
-            let held = self.0.cache.read(move |conn| Ok(days::narrow(conn, eyes, circle, at, older, younger)?));
-            (older, younger) = held.await?;
+            let narrowed = self.0.cache.read(move |conn| Ok(days::narrow(conn, eyes, circle, at, older, younger)?));
+            (older, younger) = narrowed.await?;
             if older.next() >= younger {
                 return Ok((younger <= head).then_some(younger));
             }

@@ -91,13 +91,13 @@ impl Query {
             "from" => add(&mut self.from, value.trim_start_matches('@'), piece.open),
             "in" => add(&mut self.circles, value.trim_start_matches('#'), piece.open),
             "before" => days(value, zone).is_some_and(|(first, _)| self.until(first)),
-            "after" => days(value, zone).is_some_and(|(first, _)| self.from_time(first)),
-            "on" => days(value, zone).is_some_and(|(first, next)| self.from_time(first) && self.until(next)),
+            "after" => days(value, zone).is_some_and(|(first, _)| self.not_before(first)),
+            "on" => days(value, zone).is_some_and(|(first, next)| self.not_before(first) && self.until(next)),
             _ => false,
         }
     }
 
-    fn from_time(&mut self, at: UnixMs) -> bool {
+    fn not_before(&mut self, at: UnixMs) -> bool {
         self.since = Some(self.since.map_or(at, |it| UnixMs(it.0.max(at.0))));
         true
     }
@@ -190,9 +190,9 @@ mod tests {
         Phrase { words: text.split(' ').map(str::to_owned).collect(), begins }
     }
 
-    fn ms(day: &str) -> Option<UnixMs> {
+    fn ms(day: &str) -> UnixMs {
         let date: Date = day.parse().expect("a date");
-        Some(UnixMs(date.to_zoned_datetime(TimeZone::UTC).expect("in range").timestamp().as_millisecond()))
+        UnixMs(date.to_zoned_datetime(TimeZone::UTC).expect("in range").timestamp().as_millisecond())
     }
 
     #[test]
@@ -214,19 +214,19 @@ mod tests {
         let query = parse("from:@Ada in:\"#Study group\" after:2026-11-01 before:2026-12 pan");
         assert_eq!(query.from, [phrase("ada", true)]);
         assert_eq!(query.circles, [phrase("study group", false)]);
-        assert_eq!((query.since, query.before), (ms("2026-11-01"), ms("2026-12-01")));
+        assert_eq!((query.since, query.before), (Some(ms("2026-11-01")), Some(ms("2026-12-01"))));
         assert_eq!(query.phrases, [phrase("pan", true)]);
         let query = parse("on:2026-2-28");
-        assert_eq!((query.since, query.before), (ms("2026-02-28"), ms("2026-03-01")));
+        assert_eq!((query.since, query.before), (Some(ms("2026-02-28")), Some(ms("2026-03-01"))));
         let query = parse("on:2025");
-        assert_eq!((query.since, query.before), (ms("2025-01-01"), ms("2026-01-01")));
+        assert_eq!((query.since, query.before), (Some(ms("2025-01-01")), Some(ms("2026-01-01"))));
     }
 
     #[test]
     fn days_are_those_of_the_persons_zone() {
         let berlin = TimeZone::fixed(jiff::tz::offset(1));
         let query = Query::parse("on:2026-11-24", &berlin);
-        assert_eq!(query.since.map(|it| it.0), ms("2026-11-24").map(|it| it.0 - 3_600_000));
+        assert_eq!(query.since.map(|it| it.0), Some(ms("2026-11-24").0 - 3_600_000));
     }
 
     #[test]

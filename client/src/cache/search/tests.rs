@@ -343,7 +343,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_query_gets_an_answer(query in any::<String>(), syntax in r##"[a"*:^#(){}+ -]{0,12}(NEAR|AND|NOT|OR)?[a":*]{0,4}"##) {
+    fn any_query_gets_an_answer(query in any::<String>(), syntax in r#"[a"*:^#(){}+ -]{0,12}(NEAR|AND|NOT|OR)?[a":*]{0,4}"#) {
         let (campus, ..) = general(&["a text", "NEAR AND NOT"]);
         for query in [query, syntax] {
             let found = campus.find(&query);
