@@ -373,10 +373,20 @@ fn names_any(name: &str, phrases: &[Phrase]) -> bool {
     phrases.iter().any(|it| it.stands_in(&name))
 }
 
+/// Whether the phrases may stand in a name: reading the words of thousands of names would take longer than the search.
+fn may_fit(name: &str, phrases: &[Phrase]) -> bool {
+    if !name.is_ascii() {
+        return true;
+    }
+    let name = name.to_ascii_lowercase();
+    phrases.iter().flat_map(|it| &it.words).all(|word| name.contains(word))
+}
+
 /// Names in which all of the phrases stand, those that begin with the first before the others, then by length and letters.
 fn best<T>(names: Vec<(T, String)>, phrases: &[Phrase]) -> Vec<T> {
     let mut fits: Vec<_> = names
         .into_iter()
+        .filter(|(_, name)| may_fit(name, phrases))
         .filter_map(|(id, name)| {
             let name = words(&name);
             let fits = phrases.iter().all(|it| it.stands_in(&name));
