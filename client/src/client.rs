@@ -1,5 +1,7 @@
 //! The client as its users see it: the desktop shell and the command line.
 
+mod search;
+
 use std::{
     collections::HashMap,
     path::PathBuf,
@@ -97,7 +99,9 @@ impl Client {
         for row in client.0.cache.read(|conn| Ok(campuses::all(conn)?)).await? {
             client.start(&row).await?;
         }
-        if !client.runs_engine() {
+        if client.runs_engine() {
+            tokio::spawn(client.clone().keep_index());
+        } else {
             tokio::spawn(client.clone().watch_other_process());
         }
         Ok(client)

@@ -14,6 +14,7 @@ mod error;
 mod limits;
 mod network;
 pub mod outside;
+mod search;
 mod stream;
 mod token;
 mod typing;

@@ -104,3 +104,27 @@ pub const TYPING_PEOPLE_MAX: usize = 8;
 
 /// Most pages of people who are online: with 1,000 each, those of the largest circle of a campus.
 pub const ONLINE_PAGES_MAX: usize = 50;
+
+/// Messages that the search's index takes in one transaction: about 10 ms in which nobody else writes.
+pub const INDEX_BATCH: u32 = 500;
+
+/// After the first of several changes the index waits for the others: a lively circle then costs a few commits a second.
+pub const INDEX_DELAY: Duration = Duration::from_millis(200);
+
+/// Between two batches while a campus is catching up: that goes first.
+pub const INDEX_PAUSE_CATCHING_UP: Duration = Duration::from_millis(250);
+
+/// Most messages that a search gives at once; what was found before is asked for by its place.
+pub const FOUND_MESSAGES_MAX: u32 = 200;
+
+/// Circles and people that a search finds by their names: what fits above the messages.
+pub const FOUND_NAMES: usize = 8;
+
+/// People and circles that one `from:` or `in:` may stand for. One letter fits many; a name is soon typed.
+pub const FILTER_NAMES_MAX: usize = 50;
+
+/// Circles of which a search says how much it did not cover.
+pub const PARTLY_MAX: usize = 20;
+
+/// Pages fetched at the most to find the first message of a day: each halves what is left, of up to 2^32 messages.
+pub const DAY_PROBES_MAX: u32 = 33;

@@ -18,6 +18,10 @@ macro_rules! view {
     };
 }
 
+mod search;
+
+pub use search::{CircleCoverage, FoundMessage, SearchCoverage, SearchView, SnippetPart};
+
 // ---- campuses ------------------------------------------------------------------------------------------------------
 
 view! {

@@ -97,6 +97,17 @@ async fn what_was_missed_while_the_app_was_dead_is_there_once_in_order_with_the_
     driver::shows(&page, "missed 500").await?;
     let seqs: Vec<u64> = driver::rows(&page).await?.into_iter().filter_map(|it| it.seq).collect();
     assert!(seqs.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{seqs:?}");
+
+    // What is far above is found and opened in its place, and so is a day.
+    driver::press(&page, "Search").await?;
+    driver::find(&page, "input[role=combobox]").await?.send_keys("\"MISSED 42\"").await?;
+    driver::find(&page, "[role=option] mark").await?;
+    // Enter, as WebDriver spells it (W3C WebDriver, 17.4.2).
+    driver::find(&page, "input[role=combobox]").await?.send_keys("\u{e007}").await?;
+    driver::find(&page, "article.highlighted[data-seq='44']").await?;
+    driver::press(&page, "Go to a day").await?;
+    driver::press(&page, "The beginning").await?;
+    driver::find(&page, "article.highlighted[data-seq='1']").await?;
     page.close().await?;
 
     app::kill(&data).ok();

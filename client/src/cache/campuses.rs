@@ -4,7 +4,7 @@ use circles_protocol::{CampusId, CircleId, Cursor, DeviceId, Epoch, PersonId, Po
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use url::Url;
 
-use super::{Blob, number, uuid};
+use super::{Blob, number, search, uuid};
 use crate::{
     error::ClientError,
     limits::{SET_ASIDE_BYTES_MAX, SET_ASIDE_MAX},
@@ -97,6 +97,7 @@ pub fn delete(conn: &Connection, campus: CampusId) -> rusqlite::Result<()> {
     ] {
         conn.execute(&format!("DELETE FROM {table} WHERE campus = ?1"), params![campus.blob()])?;
     }
+    search::forget(conn, campus)?;
     conn.execute("DELETE FROM campus WHERE id = ?1", params![campus.blob()])?;
     Ok(())
 }

@@ -7,9 +7,11 @@
 pub mod absence;
 pub mod apply;
 pub mod campuses;
+pub mod days;
 pub mod history;
 pub mod ledger;
 pub mod outbox;
+pub mod search;
 pub mod views;
 
 use std::{

@@ -278,6 +278,11 @@ impl Engine {
         self.0.signals.announce.notify_one();
     }
 
+    /// Whether it is fetching what is missing.
+    pub fn is_catching_up(&self) -> bool {
+        self.state(|it| matches!(it.connection, Connection::Online { missing } if missing > 0))
+    }
+
     fn is_online(&self) -> bool {
         self.state(|it| matches!(it.connection, Connection::Online { .. }))
     }

@@ -1,7 +1,7 @@
 //! Messages, their timeline, and drafts.
 
-use circles_client::view::{Anchor, DraftView, Failure, MessageView, TimelineView};
-use circles_protocol::{CampusId, CircleId, MessageId, Seq};
+use circles_client::view::{Anchor, DraftView, Failure, MessageView, SearchView, TimelineView};
+use circles_protocol::{CampusId, CircleId, MessageId, Seq, UnixMs};
 use tauri::State;
 
 use crate::shell::Shell;
@@ -22,6 +22,27 @@ pub async fn timeline(
 #[tauri::command(rename_all = "snake_case")]
 pub async fn fill(shell: State<'_, Shell>, campus: CampusId, circle: CircleId, from: Seq, to: Seq) -> Answer<()> {
     Ok(shell.client().await?.fill(campus, circle, from, to).await?)
+}
+
+#[tauri::command(rename_all = "snake_case")]
+pub async fn search(
+    shell: State<'_, Shell>,
+    campus: CampusId,
+    query: String,
+    after: Option<String>,
+    limit: u32,
+) -> Answer<SearchView> {
+    Ok(shell.client().await?.search(campus, &query, None, after, limit).await?)
+}
+
+#[tauri::command(rename_all = "snake_case")]
+pub async fn first_since(
+    shell: State<'_, Shell>,
+    campus: CampusId,
+    circle: CircleId,
+    at: UnixMs,
+) -> Answer<Option<Seq>> {
+    Ok(shell.client().await?.first_since(campus, circle, at).await?)
 }
 
 #[tauri::command(rename_all = "snake_case")]

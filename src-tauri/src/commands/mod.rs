@@ -42,6 +42,8 @@ pub fn handler<R: Runtime>() -> impl Fn(Invoke<R>) -> bool + Send + Sync + 'stat
         circles::presence,
         messages::timeline,
         messages::fill,
+        messages::search,
+        messages::first_since,
         messages::send,
         messages::edit,
         messages::delete,

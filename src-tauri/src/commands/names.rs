@@ -31,6 +31,8 @@ pub const COMMANDS: &[&str] = &[
     "presence",
     "timeline",
     "fill",
+    "search",
+    "first_since",
     "send",
     "edit",
     "delete",

@@ -17,12 +17,13 @@ import type { InviteView } from '../generated/InviteView';
 import type { MessageView } from '../generated/MessageView';
 import type { NewInvite } from '../generated/NewInvite';
 import type { PersonView } from '../generated/PersonView';
+import type { SearchView } from '../generated/SearchView';
 import type { TimelineView } from '../generated/TimelineView';
 import type { Update } from '../generated/Update';
 
 export interface Circles {
-  /** What this implementation can do: the browser knows one campus and hosts nothing. */
-  readonly can: { host: boolean; severalCampuses: boolean };
+  /** What this implementation can do: the browser knows one campus, hosts nothing, and holds too little to search. */
+  readonly can: { host: boolean; severalCampuses: boolean; search: boolean };
 
   /** Calls back with every update from now on; returns how to stop. */
   subscribe(listener: (update: Update) => void): () => void;
@@ -79,6 +80,13 @@ export interface Circles {
   timeline(campus: string, circle: string, anchor: Anchor, limit: number): Promise<TimelineView>;
   /** Fetches what is missing in `from..=to`, nearest to `to` first, at most 200; the updates tell when it is there. */
   fill(campus: string, circle: string, from: number, to: number): Promise<void>;
+  /**
+   * Searches what is held: messages, people and circles. There is no wrong query. `after`: what `more` said, for older
+   * messages; `limit`: messages, 200 at the most.
+   */
+  search(campus: string, query: string, after: string | null, limit: number): Promise<SearchView>;
+  /** The number of the first message that was sent at this time or later; `null`: all are older. May have to fetch. */
+  firstSince(campus: string, circle: string, at: number): Promise<number | null>;
   send(campus: string, circle: string, text: string, replyTo: string | null): Promise<MessageView>;
   edit(campus: string, circle: string, message: string, text: string): Promise<void>;
   delete(campus: string, circle: string, message: string): Promise<void>;

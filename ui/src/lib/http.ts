@@ -69,7 +69,7 @@ export function httpCircles(): Circles {
   const elsewhere = (): Promise<never> => Promise.reject(failure('not_found', 'Only the app can do that.'));
 
   return {
-    can: { host: false, severalCampuses: false },
+    can: { host: false, severalCampuses: false, search: false },
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -155,6 +155,8 @@ export function httpCircles(): Circles {
 
     timeline: (_, circle, anchor, limit) => campus().timeline(circle, anchor, limit),
     fill: (_, circle, from, to) => campus().fill(circle, from, to),
+    search: elsewhere,
+    firstSince: (_, circle, at) => campus().firstSince(circle, at),
     async send(_, circle, text, reply_to) {
       campus().types(circle, false);
       return campus().written(queue(circle, newId(), { op: 'post', text, reply_to }));

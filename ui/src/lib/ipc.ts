@@ -10,7 +10,7 @@ function ask<T>(command: string, args: Record<string, unknown> = {}): Promise<T>
 
 export function ipcCircles(): Circles {
   return {
-    can: { host: true, severalCampuses: true },
+    can: { host: true, severalCampuses: true, search: true },
     subscribe(listener) {
       const stop = listen<Update>('circles://update', (event) => listener(event.payload));
       return () => void stop.then((unlisten) => unlisten());
@@ -53,6 +53,8 @@ export function ipcCircles(): Circles {
     presence: (campus, circle) => ask('presence', { campus, circle }),
     timeline: (campus, circle, anchor, limit) => ask('timeline', { campus, circle, anchor, limit }),
     fill: (campus, circle, from, to) => ask('fill', { campus, circle, from, to }),
+    search: (campus, query, after, limit) => ask('search', { campus, query, after, limit }),
+    firstSince: (campus, circle, at) => ask('first_since', { campus, circle, at }),
     send: (campus, circle, text, reply_to) => ask('send', { campus, circle, text, reply_to }),
     edit: (campus, circle, message, text) => ask('edit', { campus, circle, message, text }),
     delete: (campus, circle, message) => ask('delete', { campus, circle, message }),

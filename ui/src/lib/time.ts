@@ -50,3 +50,17 @@ export function duration(ms: number): string {
 
 /** A short time: "0.8 s", "12 s". */
 export const seconds = (ms: number): string => `${ms < 10_000 ? (ms / 1_000).toFixed(1) : Math.round(ms / 1_000)} s`;
+
+/** A day as a date field writes it: so many days before that of a moment. */
+export function dayInput(at: number, before: number): string {
+  const date = new Date(at);
+  return new Date(Date.UTC(date.getFullYear(), date.getMonth(), date.getDate() - before)).toISOString().slice(0, 10);
+}
+
+/** The first moment of a day as a date field writes it; `null`: that is none. Also fields without a calendar write it. */
+export function startOfDay(day: string): number | null {
+  const [, year, month, date] = /^(\d{4})-(\d{1,2})-(\d{1,2})$/.exec(day.trim())?.map(Number) ?? [];
+  if (year === undefined || month === undefined || date === undefined) return null;
+  const start = new Date(year, month - 1, date);
+  return start.getMonth() === month - 1 && start.getDate() === date ? start.getTime() : null;
+}

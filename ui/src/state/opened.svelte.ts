@@ -1,5 +1,6 @@
 import { api } from '../lib/api';
 import { words } from '../lib/failure';
+import { circles } from './circles.svelte';
 import { Composer } from './composer.svelte';
 import { Timeline } from './timeline.svelte';
 import { view } from './view.svelte';
@@ -11,6 +12,8 @@ class Opened {
   timeline = $state.raw<Timeline | null>(null);
   composer = $state.raw<Composer | null>(null);
 
+  /** What is to be shown of a circle that is being opened. */
+  private target: { circle: string; seq: number } | null = null;
   private readTimer: ReturnType<typeof setTimeout> | undefined;
   private readTo = 0;
 
@@ -31,13 +34,27 @@ class Opened {
     const composer = new Composer(campus, circle);
     this.timeline = timeline;
     this.composer = composer;
-    await timeline.open();
+    const seq = this.target?.circle === circle ? this.target.seq : null;
+    this.target = null;
+    timeline.target = seq;
+    await timeline.open(seq === null ? { at: 'unread' } : { at: 'around', seq });
     try {
       await composer.load((id) => [...timeline.messages, ...timeline.unsent].find((m) => m.id === id) ?? null);
       await api().focus(campus, circle);
     } catch (error) {
       view.say(words(error));
     }
+  }
+
+  /** Shows a message in its place, in whichever circle it is. */
+  goTo(campus: string, circle: string, seq: number): void {
+    view.inCircle = true;
+    if (this.shows(campus, circle) && this.timeline) {
+      this.timeline.target = seq;
+      return;
+    }
+    this.target = { circle, seq };
+    circles.select(circle);
   }
 
   /** A message was on the screen of a window with the focus. */

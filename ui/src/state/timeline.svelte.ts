@@ -24,6 +24,8 @@ export class Timeline {
   /** The last change put rows before the first one: the list must keep its place. */
   prepended = $state(false);
   problem = $state<unknown>(null);
+  /** The number of a message that is to be shown next. */
+  target = $state<number | null>(null);
 
   rows = $derived(
     rowsOf({ from: this.from, to: this.to, messages: this.messages, unsent: this.unsent, divider: this.divider }),

@@ -14,7 +14,7 @@ const DAY_MS = 86_400_000;
 const ME: PersonView = { id: 'me', name: 'Mira Okafor', hue: 172, role: 'owner' };
 
 export class Memory implements Circles {
-  readonly can = { host: true, severalCampuses: true };
+  readonly can = { host: true, severalCampuses: true, search: true };
   campus: CampusView | null = {
     id: 'campus',
     name: 'Nordhaus',
@@ -174,6 +174,30 @@ export class Memory implements Circles {
     return { from, to, head_seq, read_seq, messages, unsent: this.waiting };
   };
   fill = async (_: string, __: string, from: number, to: number) => void this.filled.push([from, to]);
+  /** The questions that a search asked; a test may answer by itself. */
+  asked: string[] = [];
+  search: Circles['search'] = async (_, query, after, limit) => {
+    this.asked.push(query);
+    const wanted = query.toLocaleLowerCase();
+    const older = this.held.filter((m) => wanted && m.text.toLocaleLowerCase().includes(wanted)).reverse();
+    const page = older.slice(Number(after ?? 0), Number(after ?? 0) + limit);
+    const hit = (m: MessageView) => {
+      const at = m.text.toLocaleLowerCase().indexOf(wanted);
+      const cuts = [m.text.slice(0, at), m.text.slice(at, at + wanted.length), m.text.slice(at + wanted.length)];
+      return cuts.map((text, i) => ({ text, hit: i === 1 })).filter((part) => part.text);
+    };
+    return {
+      circles: [this.circle, ...this.others].filter((it) => wanted && it.name.toLocaleLowerCase().includes(wanted)),
+      people: [],
+      messages: page.map((m) => ({
+        id: m.id, circle_id: this.circle.id, circle_name: this.circle.name, seq: m.seq ?? 0, author: m.author, at: m.at,
+        snippet: hit(m),
+      })), // prettier-ignore
+      more: older.length > page.length + Number(after ?? 0) ? String(page.length + Number(after ?? 0)) : null,
+      covered: { searched: this.held.length, total: this.circle.head_seq, partly: [] },
+    };
+  };
+  firstSince: Circles['firstSince'] = async (_, __, at) => this.held.find((m) => m.at >= at)?.seq ?? null;
   send = async (_: string, __: string, text: string, reply_to: string | null) => {
     const message = this.message(null, ME.name, text, Date.UTC(2026, 10, 24, 15, this.ids % 60));
     const to = this.held.find((m) => m.id === reply_to);

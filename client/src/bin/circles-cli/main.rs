@@ -10,6 +10,8 @@ macro_rules! say {
 
 mod options;
 mod read;
+mod search;
+mod tail;
 mod watch;
 mod write;
 
@@ -81,7 +83,10 @@ async fn command(client: &Client, options: &Options) -> Result<()> {
         Command::Join { .. } | Command::Status => unreachable!("handled above"),
         Command::Circles => read::circles(client, &campus, json).await,
         Command::History { circle, n } => read::history(client, &campus, circle, *n, json).await,
-        Command::Tail { circle, since } => watch::tail(client, &campus, circle.as_deref(), *since, json).await,
+        Command::Search { query, circle, n } => {
+            search::search(client, &campus, &query.join(" "), circle.as_deref(), *n, json).await
+        }
+        Command::Tail { circle, since } => tail::tail(client, &campus, circle.as_deref(), *since, json).await,
         Command::Watch { until_complete, focus } => {
             watch::watch(client, &campus, focus.as_deref(), *until_complete, json).await
         }

@@ -53,7 +53,7 @@ pub enum Command {
         #[arg(long)]
         queue: bool,
     },
-    /// Print messages as they come; Ctrl-C ends it
+    /// Print messages as they come, and edits, deletions and reactions; Ctrl-C ends it
     Tail {
         /// Only this circle
         circle: Option<String>,
@@ -68,6 +68,21 @@ pub enum Command {
         /// How many
         #[arg(short, default_value_t = 20)]
         n: u64,
+    },
+    /// Search what is held: messages, people and circles
+    ///
+    /// All words must stand in a message, and the last may be a beginning. `"a phrase"`, `from:name`, `in:circle`,
+    /// `on:2026-11-24`, `before:2026-11` and `after:2026` narrow it down. Case and accents do not count.
+    Search {
+        /// What to search for
+        #[arg(required = true, num_args = 1..)]
+        query: Vec<String>,
+        /// Only messages of this circle
+        #[arg(long, value_name = "CIRCLE")]
+        circle: Option<String>,
+        /// How many messages, at the most 200
+        #[arg(short, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+        n: u32,
     },
     /// Say what is held and what is missing of each circle, what is unread and unsent
     Status,

@@ -5,11 +5,18 @@ use circles_client::{
     Client,
     view::{Anchor, CampusView, CircleView, Connection, Delivery, MessageView},
 };
-use circles_protocol::Seq;
+use circles_protocol::{Seq, UnixMs};
 use serde_json::json;
 
-/// Lists the circles.
+use crate::watch::{campus_now, in_sync, settled};
+
+/// Lists the circles, once it is known which there are: right after joining it is not.
 pub async fn circles(client: &Client, campus: &CampusView, json: bool) -> Result<()> {
+    in_sync(client, campus).await?;
+    let connection = campus_now(client, campus).await?.connection;
+    if client.runs_engine() && connection != (Connection::Online { missing: 0 }) {
+        eprintln!("circles-cli: {}; these are the circles that are known so far", words(&connection));
+    }
     for circle in client.circles(campus.id).await? {
         if json {
             say!("{}", serde_json::to_string(&circle)?);
@@ -78,25 +85,36 @@ pub fn message(circle: &CircleView, it: &MessageView, json: bool) -> Result<()> 
         say!("{}", json!({ "circle": circle.name, "circle_id": circle.id, "message": it }));
         return Ok(());
     }
-    let at = jiff::Timestamp::from_millisecond(it.at.0)?.to_zoned_datetime(jiff::tz::TimeZone::system());
     let text = if it.deleted { "(deleted)" } else { &it.text };
     let mark = match &it.delivery {
         Delivery::Sent => String::new(),
         Delivery::Queued | Delivery::Sending => "  (not sent yet)".to_owned(),
         Delivery::Failed { reason } => format!("  (not sent: {reason})"),
     };
-    say!("{} {} <{}> {text}{mark}", at.strftime("%Y-%m-%d %H:%M"), circle.name, it.author.name);
+    say!("{} {} <{}> {text}{mark}", when(it.at)?, circle.name, it.author.name);
     Ok(())
 }
 
-/// Says what is held and what is missing.
+/// A moment, to the minute, in this computer's time zone.
+pub fn when(at: UnixMs) -> Result<String> {
+    let at = jiff::Timestamp::from_millisecond(at.0)?.to_zoned_datetime(jiff::tz::TimeZone::system());
+    Ok(at.strftime("%Y-%m-%d %H:%M").to_string())
+}
+
+/// Says what is held and what is missing, and how the first attempt to connect went.
 pub async fn status(client: &Client, json: bool) -> Result<()> {
+    settled(client, |it| it.connection != Connection::Connecting).await?;
     for status in client.status().await? {
         if json {
             say!("{}", serde_json::to_string(&status)?);
             continue;
         }
-        say!("{} ({}): {}", status.campus.name, status.campus.relay, words(&status.campus.connection));
+        let connection = if client.runs_engine() {
+            words(&status.campus.connection)
+        } else {
+            "Circles is open with this data, and connects by itself".to_owned()
+        };
+        say!("{} ({}): {connection}", status.campus.name, status.campus.relay);
         if status.set_aside > 0 {
             say!("  {} events could not be understood and were set aside", status.set_aside);
         }

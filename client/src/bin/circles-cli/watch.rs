@@ -1,86 +1,45 @@
 //! Commands that stay.
 
-use std::{collections::HashMap, time::Instant};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use circles_client::{
     Client,
     view::{CampusView, Connection, Update},
 };
-use circles_protocol::{CircleId, Seq};
+use circles_protocol::Seq;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::read;
 
-/// Prints messages as they come.
-pub async fn tail(
-    client: &Client,
-    campus: &CampusView,
-    circle: Option<&str>,
-    since: Option<u64>,
-    json: bool,
-) -> Result<()> {
+/// How long a command waits to be connected and in sync before it prints what is there.
+pub const SYNC_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits until it holds of all campuses, [`SYNC_PATIENCE`] at the most. Beside the app nobody here connects, and nothing is
+/// waited for. Returns whether it holds.
+pub async fn settled(client: &Client, holds: impl Fn(&CampusView) -> bool) -> Result<bool> {
     let mut updates = client.subscribe();
-    let only = match circle {
-        Some(wanted) => Some(await_circle(client, campus, wanted).await?.id),
-        None => None,
-    };
-    client.focus(Some(campus.id), only).await?;
-    // What was printed last, of each circle. A circle that appears later is printed from its beginning.
-    let mut printed: HashMap<CircleId, Seq> = HashMap::new();
-    for it in client.circles(campus.id).await? {
-        let start = match since {
-            Some(since) => Seq::try_from(since)?,
-            None => it.head_seq,
-        };
-        printed.insert(it.id, start);
-    }
+    let deadline = tokio::time::Instant::now() + SYNC_PATIENCE;
     loop {
-        for it in client.circles(campus.id).await? {
-            if !it.joined || only.is_some_and(|id| id != it.id) {
-                continue;
-            }
-            let after = printed.get(&it.id).copied().unwrap_or(Seq::ZERO);
-            // In order and without holes: what is not here yet is waited for, and never skipped (design 3.4).
-            let ready = contiguous(client, campus, it.id, after).await?;
-            for message in ready {
-                read::message(&it, &message, json)?;
-                printed.insert(it.id, message.seq.unwrap_or(after));
-            }
+        if !client.runs_engine() || client.campuses().await?.iter().all(&holds) {
+            return Ok(true);
         }
-        tokio::select! {
-            update = updates.recv() => if let Err(RecvError::Closed) = update { return Ok(()) },
-            stopped = tokio::signal::ctrl_c() => return Ok(stopped?),
+        match tokio::time::timeout_at(deadline, updates.recv()).await {
+            Ok(Err(RecvError::Closed)) => bail!("the client was closed"),
+            Ok(_) => {}
+            Err(_) => return Ok(false),
         }
     }
 }
 
-async fn contiguous(
-    client: &Client,
-    campus: &CampusView,
-    circle: CircleId,
-    after: Seq,
-) -> Result<Vec<circles_client::view::MessageView>> {
-    let mut ready = Vec::new();
-    let mut last = after;
-    loop {
-        let anchor = circles_client::view::Anchor::After { seq: last };
-        let window = client.timeline(campus.id, circle, anchor, 200).await?;
-        if window.to < window.from {
-            return Ok(ready);
-        }
-        for message in window.messages {
-            if message.seq != Some(last.next()) {
-                return Ok(ready);
-            }
-            last = last.next();
-            ready.push(message);
-        }
-        if last < window.to {
-            return Ok(ready);
-        }
-    }
+/// Waits until what was missed is here, as [`settled`] does; not without a connection.
+pub async fn in_sync(client: &Client, campus: &CampusView) -> Result<bool> {
+    let id = campus.id;
+    settled(client, |it| {
+        it.id != id || !matches!(it.connection, Connection::Connecting | Connection::Online { missing: 1.. })
+    })
+    .await
 }
 
 /// The circle, as soon as the client has heard of it: right after joining it has not.
@@ -111,7 +70,7 @@ pub async fn await_circle(
     }
 }
 
-async fn campus_now(client: &Client, campus: &CampusView) -> Result<CampusView> {
+pub async fn campus_now(client: &Client, campus: &CampusView) -> Result<CampusView> {
     match client.campuses().await?.into_iter().find(|it| it.id == campus.id) {
         Some(now) => Ok(now),
         None => bail!("{} was left", campus.name),

@@ -17,7 +17,8 @@ import type { Person } from '../../generated/Person';
 import type { Receipt } from '../../generated/Receipt';
 import type { TimelineView } from '../../generated/TimelineView';
 import type { Update } from '../../generated/Update';
-import { isFailure } from '../failure';
+import { failure, isFailure } from '../failure';
+import { firstSince } from './days';
 import { Drafts } from './drafts';
 import { ReadMarkers } from './markers';
 import { Outbox, type Entry } from './outbox';
@@ -137,6 +138,16 @@ export class Campus implements Known {
     if (this.log(id).complete(from, to)) return;
     await this.fetchPage(id, `before=${to + 1}&limit=${Math.min(200, to - from + 1)}`);
     this.emit({ update: 'timeline', campus_id: this.id, circle_id: id });
+  }
+
+  async firstSince(id: string, at: number): Promise<number | null> {
+    const { head_seq = 0 } = this.states.get(id) ?? {};
+    return firstSince(head_seq, at, async (seq) => {
+      const { messages } = await this.timeline(id, { at: 'around', seq }, 1);
+      const message = messages.find((it) => it.seq === seq);
+      if (!message) throw failure('offline', 'That part of the circle is not here.');
+      return message.at;
+    });
   }
 
   // ---- what the person does
