@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use circles_tests::{circle, client, program, relay::RelayProcess, shows, small_disk::SmallDisk, wait_for};
+use circles_tests::{app, circle, client, program, relay::RelayProcess, shows, small_disk::SmallDisk, wait_for};
 use tempfile::tempdir;
 
 /// A message that takes some space.
@@ -59,13 +59,7 @@ async fn an_app_whose_disk_is_full_says_so_and_keeps_what_was_written() -> Resul
     let relay = RelayProcess::start(&dir.path().join("relay"), &[]).await?;
     let disk = SmallDisk::mount(&dir.path().join("ada"), 8 * 1024)?;
     let cli = |args: &[&str]| -> Result<(bool, String)> {
-        let output = disk
-            .command(program("circles-cli")?)
-            .arg("--no-keyring")
-            .arg("--data-dir")
-            .arg(&disk.path)
-            .args(args)
-            .output()?;
+        let output = app::cli_on(disk.command(program("circles-cli")?), &disk.path, args).output()?;
         let said = [output.stdout, output.stderr].concat();
         Ok((output.status.success(), String::from_utf8(said)?))
     };

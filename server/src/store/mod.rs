@@ -198,10 +198,7 @@ pub fn beside<T>(
     work: impl FnOnce(&dyn Session) -> StoreResult<T>,
 ) -> Result<T, OpenError> {
     match &settings.database {
-        Some(url) => {
-            let (database, ()) = postgres::Database::open(url, runtime, |_| Ok(()))?;
-            Ok(in_write(&database.link_blocking()?, work)?)
-        }
+        Some(url) => Ok(in_write(&postgres::Database::open_beside(url, runtime)?.link_blocking()?, work)?),
         None => Ok(in_write(&sqlite::open_beside(&settings.data_dir)?, work)?),
     }
 }
@@ -220,7 +217,7 @@ pub fn copy_into(
             occupied = true;
             return Ok(0);
         }
-        source.script("BEGIN")?;
+        source.begin_read()?;
         let rows = copy::campus(source, to);
         source.script("COMMIT")?;
         if let Some(epoch) = epoch {
@@ -236,9 +233,8 @@ pub fn copy_into(
 
 /// Copies the campus of a Postgres database, as of one moment, into an empty SQLite database.
 pub fn copy_from_postgres(url: &str, runtime: &Handle, to: &rusqlite::Connection) -> Result<u64, OpenError> {
-    let (database, ()) = postgres::Database::open(url, runtime, |_| Ok(()))?;
-    let from = database.link_blocking()?;
-    from.script("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+    let from = postgres::Database::open_beside(url, runtime)?.link_blocking()?;
+    from.begin_read()?;
     let rows = in_write(to, |to| copy::campus(&from, to));
     from.script("COMMIT")?;
     Ok(rows?)

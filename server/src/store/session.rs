@@ -3,6 +3,8 @@
 //! SQLite and Postgres run the same text of SQL: `?` for parameters, 64-bit integers also for flags, bytes for ids. So
 //! each query stands in one place, in the file of its noun, and the same stories prove both.
 
+use std::fmt;
+
 use super::{StoreError, StoreResult};
 
 /// A connection with an open transaction. Calls block the thread; they run on threads that may.
@@ -23,6 +25,9 @@ pub trait Session {
 
     /// Whether the transaction still stands: a full or failing disk ends it by itself.
     fn is_open(&self) -> bool;
+
+    /// Begins a transaction that reads one snapshot of the database.
+    fn begin_read(&self) -> StoreResult<()>;
 
     /// Begins a transaction that writes, and waits until it is the only one of the campus: whoever then reads the head
     /// sees all changes below it, so that commit order is the order of positions (design section 5).
@@ -86,12 +91,20 @@ impl dyn Session + '_ {
 }
 
 /// A value on its way into a statement.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Param<'a> {
     Null,
     Int(i64),
     Text(&'a str),
     Bytes(&'a [u8]),
+}
+
+/// Says nothing of the value: the library for Postgres prints parameters into the log if that is at `debug`, and they are
+/// what people wrote, and hashes of their tokens.
+impl fmt::Debug for Param<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("_")
+    }
 }
 
 /// What can be a parameter.

@@ -7,6 +7,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpListener,
+    ops::Deref,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{Mutex, OnceLock, PoisonError},
 };
@@ -14,19 +15,31 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 /// A Postgres server with a role `circles` that needs no password.
-pub struct Postgres {
-    held: Held,
+pub struct Postgres(Server);
+
+/// A Redis server that keeps nothing on disk. Started again after a kill, it is empty.
+pub struct Redis(Server);
+
+impl Deref for Postgres {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.0
+    }
 }
 
-/// A Redis server that keeps nothing on disk.
-pub struct Redis {
-    held: Held,
+impl Deref for Redis {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.0
+    }
 }
 
 impl Postgres {
     /// Starts one.
     pub fn start() -> Result<Self> {
-        Ok(Self { held: Held::start(include_str!("postgres.sh"))? })
+        Ok(Self(Server::start(include_str!("postgres.sh"))?))
     }
 
     /// The one that all tests of this process share.
@@ -43,70 +56,40 @@ impl Postgres {
 
     /// A new empty database; its address.
     pub fn database(&self) -> Result<String> {
-        self.held.order("create")?;
-        let name = self.held.answer()?;
-        Ok(format!("postgres://circles@127.0.0.1:{}/{name}?sslmode=disable", self.held.port))
-    }
-
-    /// Its port.
-    pub fn port(&self) -> u16 {
-        self.held.port
-    }
-
-    /// Kill −9 of the server and all its processes.
-    pub fn kill(&self) -> Result<()> {
-        self.held.done("kill")
-    }
-
-    /// Starts it again on the same data and port, after a kill.
-    pub fn restart(&self) -> Result<()> {
-        self.held.done("start")
+        self.order("create")?;
+        let name = self.answer()?;
+        Ok(format!("postgres://circles@127.0.0.1:{}/{name}?sslmode=disable", self.port))
     }
 }
 
 impl Redis {
     /// Starts one.
     pub fn start() -> Result<Self> {
-        Ok(Self { held: Held::start(include_str!("redis.sh"))? })
+        Ok(Self(Server::start(include_str!("redis.sh"))?))
     }
 
     /// Its address.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.held.port)
-    }
-
-    /// Its port.
-    pub fn port(&self) -> u16 {
-        self.held.port
-    }
-
-    /// Kill −9.
-    pub fn kill(&self) -> Result<()> {
-        self.held.done("kill")
-    }
-
-    /// Starts it again, empty, after a kill.
-    pub fn restart(&self) -> Result<()> {
-        self.held.done("start")
+        format!("redis://127.0.0.1:{}/", self.port)
     }
 
     /// Runs a command of Redis, such as `FLUSHALL`; what it answered.
     pub fn command(&self, args: &[&str]) -> Result<String> {
-        let output = Command::new("redis-cli").args(["-p", &self.held.port.to_string()]).args(args).output()?;
+        let output = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(args).output()?;
         ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 }
 
-/// The script that holds a server.
-struct Held {
+/// A server on a port of its own, held by a script.
+pub struct Server {
     port: u16,
     child: Mutex<Child>,
     orders: Mutex<Option<ChildStdin>>,
     answers: Mutex<BufReader<ChildStdout>>,
 }
 
-impl Held {
+impl Server {
     fn start(script: &str) -> Result<Self> {
         // The port stays free for a moment; another program of this machine would have to take it in between.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
@@ -118,10 +101,28 @@ impl Held {
             .context("bash is missing")?;
         let orders = child.stdin.take().context("it has an input")?;
         let answers = BufReader::new(child.stdout.take().context("it has an output")?);
-        let held =
+        let server =
             Self { port, child: Mutex::new(child), orders: Mutex::new(Some(orders)), answers: Mutex::new(answers) };
-        ensure!(held.answer()? == "ready", "the server did not start (scripts/bootstrap test installs what it needs)");
-        Ok(held)
+        ensure!(
+            server.answer()? == "ready",
+            "the server did not start (scripts/bootstrap test installs what it needs)"
+        );
+        Ok(server)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kill −9 of the server and all its processes.
+    pub fn kill(&self) -> Result<()> {
+        self.done("kill")
+    }
+
+    /// Starts it again on the same port, after a kill.
+    pub fn restart(&self) -> Result<()> {
+        self.done("start")
     }
 
     fn order(&self, line: &str) -> Result<()> {
@@ -143,7 +144,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Server {
     fn drop(&mut self) {
         // The end of its input makes the script clean up.
         drop(self.orders.lock().unwrap_or_else(PoisonError::into_inner).take());

@@ -82,6 +82,10 @@ impl Session for Link {
         self.open.get() && !self.client().is_closed()
     }
 
+    fn begin_read(&self) -> StoreResult<()> {
+        self.script("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    }
+
     fn begin_write(&self) -> StoreResult<()> {
         // The head row is the lock of the campus (design section 5).
         self.script("BEGIN; SELECT head FROM campus FOR UPDATE")

@@ -40,6 +40,10 @@ impl Session for Connection {
         !self.is_autocommit()
     }
 
+    fn begin_read(&self) -> StoreResult<()> {
+        self.script("BEGIN")
+    }
+
     fn begin_write(&self) -> StoreResult<()> {
         self.script("BEGIN IMMEDIATE")
     }
