@@ -21,6 +21,7 @@ mod failure;
 mod import;
 mod limits;
 pub mod metrics;
+mod private;
 mod relay;
 mod secret;
 mod serving;

@@ -1,10 +1,11 @@
 //! Options that several commands share. A flag wins over the environment, that over the file, that over the default.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, time::Duration};
 
 use circles_relay::{Settings, parse_duration};
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::{EnvFilter, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
 use url::Url;
 
 /// Where `serve` notes the address that it can be reached at.
@@ -188,13 +189,18 @@ enum LogFormat {
 }
 
 impl Logging {
-    /// Starts logging.
+    /// Starts logging. Of the libraries nothing below `info` is logged, whatever is asked for: some of them print at `debug`
+    /// what goes through them, headers with tokens and parameters of statements.
     pub fn start(&self) -> anyhow::Result<()> {
-        let filter = EnvFilter::try_new(&self.log)?;
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let asked = EnvFilter::try_new(&self.log)?;
+        let discreet = filter_fn(|it| *it.level() <= Level::INFO || it.target().starts_with("circles_"));
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+        let log = tracing_subscriber::registry().with(asked).with(discreet);
         match self.log_format {
-            LogFormat::Text => log.init(),
-            LogFormat::Json => log.json().init(),
+            LogFormat::Text => log.with(lines).init(),
+            LogFormat::Json => log.with(lines.json()).init(),
         }
         Ok(())
     }
