@@ -77,6 +77,9 @@ pub const FIRST_INVITE_LIFE: Duration = Duration::from_hours(7 * 24);
 /// Connections to Postgres of one instance: its readers, and the writer.
 pub const POSTGRES_CONNECTIONS_MAX: usize = 8;
 
+/// Most statements on their way to Postgres at once: what a full batch writes, and the memory of an import.
+pub const POSTGRES_PIPELINE_MAX: usize = 256;
+
 /// How long connecting to Postgres may take.
 pub const POSTGRES_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 

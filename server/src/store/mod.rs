@@ -243,7 +243,7 @@ pub fn copy_from_postgres(url: &str, runtime: &Handle, to: &rusqlite::Connection
 /// One transaction that writes.
 fn in_write<T>(session: &dyn Session, work: impl FnOnce(&dyn Session) -> StoreResult<T>) -> StoreResult<T> {
     session.begin_write()?;
-    let done = work(session);
+    let done = work(session).and_then(|it| session.settle().map(|()| it));
     match done {
         Ok(_) => session.script("COMMIT")?,
         Err(_) if session.is_open() => session.script("ROLLBACK")?,

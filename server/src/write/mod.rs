@@ -2,27 +2,30 @@
 //! this one hold the rules of each noun.
 
 pub mod circles;
+mod command;
 pub mod devices;
 pub mod import;
 pub mod invites;
 pub mod join;
+mod known;
 pub mod members;
 pub mod messages;
 pub mod people;
 mod tx;
 
+pub use command::Reads;
+use command::{Command, Job};
 pub use tx::Tx;
 
 use std::{
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Mutex, PoisonError},
     thread::JoinHandle,
     time::Instant,
 };
 
 use circles_protocol::{Change, Code, Epoch, Person};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::{
     access::Who,
@@ -33,19 +36,9 @@ use crate::{
     transport::{Transport, ring::Entry},
 };
 
-/// Runs in the batch's transaction, or hears why there is none; gives back how to answer once all is durable or failed.
-type Command = Box<dyn FnOnce(Result<&mut Tx<'_>, Failure>) -> Applied + Send>;
-type Answer = Box<dyn FnOnce(Result<(), Failure>) + Send>;
-
-/// A command that was applied or refused.
-struct Applied {
-    refused: Option<Failure>,
-    answer: Answer,
-}
-
 /// The way to the writer of a campus.
 pub struct Writer {
-    queue: Mutex<Option<mpsc::Sender<Command>>>,
+    queue: Mutex<Option<mpsc::Sender<Box<dyn Command>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -59,45 +52,52 @@ impl Writer {
         Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Applies a command and answers when it is durable (design 3.1). It is refused at once when the queue is full.
+    /// Applies a command and answers when it is durable (design 3.1). It is refused at once when the queue is full. It may be
+    /// applied again after it was undone with its batch.
     pub async fn run<T, F>(&self, apply: F) -> Result<T, Failure>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Tx<'_>) -> Result<T, Failure> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, Failure> + Send + 'static,
     {
-        let (send, receive) = oneshot::channel();
-        let command: Command = Box::new(move |tx| {
-            // A command that panics must not take the campus with it.
-            let done =
-                catch_unwind(AssertUnwindSafe(|| apply(tx?))).unwrap_or_else(|_| Err(Failure::of(Code::Internal)));
-            let refused = done.as_ref().err().cloned();
-            let answer = move |durable: Result<(), Failure>| {
-                // Nobody listens if the request was given up; what is stored stays stored.
-                let _ = send.send(done.and_then(|value| durable.map(|()| value)));
-            };
-            Applied { refused, answer: Box::new(answer) }
-        });
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let queue = queue.ok_or_else(|| Failure::of(Code::ShuttingDown))?;
-        queue.try_send(command).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Failure::new(Code::StoreUnavailable, "the relay is very busy"),
-            mpsc::error::TrySendError::Closed(_) => Failure::of(Code::ShuttingDown),
-        })?;
-        drop(queue);
-        receive.await.map_err(|_| Failure::of(Code::ShuttingDown))?
+        self.run_reading(Reads::default(), apply).await
     }
 
     /// [`Writer::run`] for a person, whose device is checked in the same transaction.
     pub async fn run_as<T, F>(&self, who: Who, apply: F) -> Result<T, Failure>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Tx<'_>, &Person) -> Result<T, Failure> + Send + 'static,
+        F: FnMut(&mut Tx<'_>, &Person) -> Result<T, Failure> + Send + 'static,
     {
-        self.run(move |tx| {
-            let person = who.check(tx.conn())?;
+        self.run_as_reading(who, Reads::default(), apply).await
+    }
+
+    /// [`Writer::run_as`] for a command of which is known what it looks at.
+    pub async fn run_as_reading<T, F>(&self, who: Who, reads: Reads, mut apply: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>, &Person) -> Result<T, Failure> + Send + 'static,
+    {
+        self.run_reading(Reads { who: Some(who), ..reads }, move |tx| {
+            let person = who.check(tx)?;
             apply(tx, &person)
         })
         .await
+    }
+
+    async fn run_reading<T, F>(&self, reads: Reads, apply: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, Failure> + Send + 'static,
+    {
+        let (job, answer) = Job::new(reads, apply);
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let queue = queue.ok_or_else(|| Failure::of(Code::ShuttingDown))?;
+        queue.try_send(Box::new(job)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Failure::new(Code::StoreUnavailable, "the relay is very busy"),
+            mpsc::error::TrySendError::Closed(_) => Failure::of(Code::ShuttingDown),
+        })?;
+        drop(queue);
+        answer.await.map_err(|_| Failure::of(Code::ShuttingDown))?
     }
 
     /// Takes no more commands; returns when those in the queue are done and the database is closed.
@@ -113,50 +113,46 @@ impl Writer {
     }
 }
 
-fn work(link: WriterLink, epoch: &Epoch, transport: &Transport, mut commands: mpsc::Receiver<Command>) {
+fn work(link: WriterLink, epoch: &Epoch, transport: &Transport, mut commands: mpsc::Receiver<Box<dyn Command>>) {
     while let Some(first) = commands.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH_COMMANDS_MAX {
             let Ok(next) = commands.try_recv() else { break };
             batch.push(next);
         }
-        let mut batch = Some(batch);
-        let lent = link.with(|session| apply(session, epoch, transport, batch.take().expect("it is applied once")));
-        if let Err(error) = lent {
-            let failure = Failure::from(error);
-            let refused = batch.into_iter().flatten().map(|command| command(Err(failure.clone())).answer);
-            refused.for_each(|answer| answer(Err(failure.clone())));
-        }
+        let lent = link.with(|session| apply(session, epoch, transport, &mut batch));
+        let durable = lent.map_err(Failure::from).and_then(|done| done);
+        batch.into_iter().for_each(|command| command.answer(durable.clone()));
     }
     link.finish();
 }
 
-/// Applies a batch in one transaction, makes it durable, publishes, and then answers.
-fn apply(conn: &dyn Session, epoch: &Epoch, transport: &Transport, batch: Vec<Command>) {
-    let (commands, begun) = (batch.len(), Instant::now());
-    let mut answers = Vec::with_capacity(commands);
-    let done = transact(conn, batch, &mut answers);
-    if let Ok(changes) = &done {
-        metrics::committed(commands, changes.len(), begun.elapsed().as_secs_f64());
-        transport.publish(changes.iter().map(|change| Entry::of(epoch, change)).collect());
-    }
-    let durable = done.map(|_| ());
-    for answer in answers {
-        answer(durable.clone());
-    }
+/// Applies a batch in one transaction, makes it durable and publishes.
+fn apply(
+    conn: &dyn Session,
+    epoch: &Epoch,
+    transport: &Transport,
+    batch: &mut [Box<dyn Command>],
+) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let changes = transact(conn, batch).inspect_err(|_| Tx::roll_back(conn))?;
+    metrics::committed(batch.len(), changes.len(), begun.elapsed().as_secs_f64());
+    transport.publish(changes.iter().map(|change| Entry::of(epoch, change)).collect());
+    Ok(())
 }
 
-fn transact(conn: &dyn Session, batch: Vec<Command>, answers: &mut Vec<Answer>) -> Result<Vec<Change>, Failure> {
-    let mut batch = batch.into_iter();
-    let done = Tx::begin(conn).map_err(Failure::from).and_then(|mut tx| {
-        for command in batch.by_ref() {
-            tx.attempt(command, answers)?;
-        }
-        tx.commit().map_err(Failure::from)
-    });
-    if let Err(failure) = &done {
-        Tx::roll_back(conn);
-        answers.extend(batch.map(|command| command(Err(failure.clone())).answer));
+/// Nearly always nothing is to be undone: a command that is refused has written nothing. If something is, the batch begins
+/// anew, and each command gets a savepoint, so that it alone is undone.
+fn transact(conn: &dyn Session, batch: &mut [Box<dyn Command>]) -> Result<Vec<Change>, Failure> {
+    let reads: Vec<Reads> = batch.iter().map(|it| it.reads()).collect();
+    let mut tx = Tx::begin(conn, &reads)?;
+    if tx.together(batch)? {
+        return Ok(tx.commit()?);
     }
-    done
+    Tx::roll_back(conn);
+    let mut tx = Tx::begin(conn, &reads)?;
+    for command in batch {
+        tx.attempt(command.as_mut())?;
+    }
+    Ok(tx.commit()?)
 }

@@ -108,7 +108,7 @@ impl Database {
         let work = move || {
             link.begin_read()?;
             let done = read(&link);
-            link.script("COMMIT")?;
+            link.end_read();
             done
         };
         tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::Broken(error.to_string()))?
