@@ -10,7 +10,7 @@ use std::{
 
 use circles_protocol::{CircleId, CircleKind, Code, api::Me};
 use circles_relay::{Relay, Settings};
-use circles_test_servers::{Postgres, Redis};
+use circles_test_servers::{Postgres, Redis, Sentinel};
 use common::{Event, Events, Person, TestRelay, message, problem, quick};
 use reqwest::Method;
 use serde_json::json;
@@ -295,5 +295,32 @@ async fn who_types_and_who_is_online_is_known_at_another_instance() {
     ada.ok::<()>(Method::POST, &format!("/v1/circles/{general}/typing"), json!({ "on": true })).await;
     assert_eq!(told("typing").await["circle_id"], json!(general));
     drop(hers);
+    scene.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_by_sentinel_loses_nothing_and_the_new_master_is_used() {
+    let sentinel = Sentinel::start().unwrap();
+    let mut scene = Scene::open(Settings { redis: Some(sentinel.url()), ..quick() }).await;
+    scene.passes("first").await;
+    let (_, took) = scene.passes("by the first master").await;
+    assert!(took < BY_REDIS, "{took:?}");
+    sentinel.kill_master().unwrap();
+    let mut n = 0;
+    while !sentinel.has_failed_over().unwrap() {
+        let (seen, _) = scene.passes(&format!("meanwhile {n}")).await;
+        assert_eq!(seen.iter().filter(|it| it.name == "change").count(), 1, "each once");
+        n += 1;
+        assert!(n < 1_000, "there is no new master");
+    }
+    // Both instances find it by themselves.
+    let mut after = 0;
+    while scene.passes(&format!("afterwards {after}")).await.1 >= Duration::from_millis(200) {
+        after += 1;
+        assert!(after < 20, "the new master is not used");
+    }
+    let key = sentinel.at_replica(&["KEYS", "circles:*:log"]).unwrap();
+    let newest = sentinel.at_replica(&["XREVRANGE", &key, "+", "-", "COUNT", "1"]).unwrap();
+    assert!(newest.contains(&format!("afterwards {after}")), "{newest}");
     scene.close().await;
 }

@@ -75,10 +75,57 @@ impl Redis {
 
     /// Runs a command of Redis, such as `FLUSHALL`; what it answered.
     pub fn command(&self, args: &[&str]) -> Result<String> {
-        let output = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(args).output()?;
-        ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+        redis_cli(self.port, args)
     }
+}
+
+/// A Redis master with a replica, and a sentinel that makes it the master once the first one is killed. The servers have a
+/// password, the sentinel another.
+pub struct Sentinel {
+    master: Server,
+    replica: u16,
+    sentinel: u16,
+}
+
+impl Sentinel {
+    /// Starts all three.
+    pub fn start() -> Result<Self> {
+        let [master, replica, sentinel] = [free_port()?, free_port()?, free_port()?];
+        let master = Server::start_on(include_str!("sentinel.sh"), &[master, replica, sentinel])?;
+        Ok(Self { master, replica, sentinel })
+    }
+
+    /// Its address, with both passwords and a database.
+    pub fn url(&self) -> String {
+        format!("redis+sentinel://:secret@127.0.0.1:{}/main/1?sentinel_password=other", self.sentinel)
+    }
+
+    /// Kill −9 of the first master, for good.
+    pub fn kill_master(&self) -> Result<()> {
+        self.master.kill()
+    }
+
+    /// Whether the sentinel says that the replica is the master now.
+    pub fn has_failed_over(&self) -> Result<bool> {
+        let address = redis_cli(self.sentinel, &["-a", "other", "sentinel", "get-master-addr-by-name", "main"])?;
+        Ok(address.lines().last() == Some(&self.replica.to_string()))
+    }
+
+    /// Runs a command at the replica; what it answered.
+    pub fn at_replica(&self, args: &[&str]) -> Result<String> {
+        redis_cli(self.replica, &[&["-a", "secret", "-n", "1"], args].concat())
+    }
+}
+
+/// It stays free for a moment; another program of this machine would have to take it in between.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn redis_cli(port: u16, args: &[&str]) -> Result<String> {
+    let output = Command::new("redis-cli").args(["--no-auth-warning", "-p", &port.to_string()]).args(args).output()?;
+    ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 /// A server on a port of its own, held by a script.
@@ -91,10 +138,15 @@ pub struct Server {
 
 impl Server {
     fn start(script: &str) -> Result<Self> {
-        // The port stays free for a moment; another program of this machine would have to take it in between.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        Self::start_on(script, &[free_port()?])
+    }
+
+    /// The first port is the server's; its script gets all of them.
+    fn start_on(script: &str, ports: &[u16]) -> Result<Self> {
+        let port = *ports.first().context("a server has a port")?;
         let mut child = Command::new("bash")
-            .args(["-c", script, "server", &port.to_string()])
+            .args(["-c", script, "server"])
+            .args(ports.iter().map(u16::to_string))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
