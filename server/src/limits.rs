@@ -74,9 +74,6 @@ pub const IMPORT_REPORTED_MAX: usize = 20;
 /// How long the first invite of a campus holds: a weekend passes before its owner comes to it.
 pub const FIRST_INVITE_LIFE: Duration = Duration::from_hours(7 * 24);
 
-/// Connections to Postgres of one instance: its readers, and the writer.
-pub const POSTGRES_CONNECTIONS_MAX: usize = 8;
-
 /// Most statements on their way to Postgres at once: what a full batch writes, and the memory of an import.
 pub const POSTGRES_PIPELINE_MAX: usize = 256;
 

@@ -18,6 +18,11 @@ use common::Person;
 use reqwest::Method;
 use serde_json::json;
 
+/// An address of loopback that is free for now.
+fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
 /// The program with these arguments.
 fn program(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_circles-relay"));
@@ -37,8 +42,7 @@ struct Serving {
 
 impl Serving {
     fn start(args: &[&str]) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let listen = format!("127.0.0.1:{port}");
+        let listen = free_address();
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut child = program(&["serve", "--listen", &listen])
             .args(args)
@@ -57,11 +61,21 @@ impl Serving {
         common::join(&common::http(), &self.url, &self.code, "Ada").await
     }
 
-    /// Stops it as a service manager does; what it logged.
-    fn stop(mut self) -> String {
+    /// Tells it to stop as a service manager does.
+    fn terminate(&self) {
+        let pid = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// Stops it; what it logged.
+    fn stop(self) -> String {
+        self.terminate();
+        self.ended()
+    }
+
+    /// Waits until it has ended; what it logged.
+    fn ended(mut self) -> String {
         let mut child = self.child.take().unwrap();
-        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-        assert!(killed.success());
         assert!(child.wait().unwrap().success());
         fs::read_to_string(self.log.path()).unwrap()
     }
@@ -178,4 +192,47 @@ async fn databases_and_backups_are_for_their_owner_alone_while_they_are_written_
     assert_eq!(data_files, [""; 0]);
     relay.stop();
     elsewhere.stop();
+}
+
+/// Asks until the answer is as wanted.
+async fn until(url: &str, wanted: impl Fn(u16, &str) -> bool) {
+    let http = common::http();
+    for _ in 0..500 {
+        let answer = http.get(url).send().await.unwrap();
+        let status = answer.status().as_u16();
+        if wanted(status, &answer.text().await.unwrap()) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("{url} does not answer as it should");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_leaves_is_not_ready_at_once_and_serves_until_people_are_sent_elsewhere() {
+    let home = tempfile::tempdir().unwrap();
+    let relay = Serving::start(&["--data-dir", home.path().to_str().unwrap(), "--leave", "3s"]);
+    let ada = relay.owner().await;
+    let (general, ready) = (ada.general().await, format!("{}/readyz", relay.url));
+    until(&ready, |status, _| status == 200).await;
+    relay.terminate();
+    until(&ready, |status, _| status == 503).await;
+    // By a connection that did not exist before.
+    let ada = Person { http: common::http(), ..ada };
+    ada.post(general, "still taken").await;
+    let log = relay.ended();
+    assert!(log.contains("closed"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_never_answered_is_in_the_log_and_in_the_metrics() {
+    let (postgres, redis) = (Postgres::start().unwrap(), Redis::start().unwrap());
+    let (database, metrics) = (postgres.database().unwrap(), free_address());
+    let wrong = redis.url().replace("redis://", "redis://:wrong@");
+    let relay = Serving::start(&["--database", &database, "--redis", &wrong, "--metrics-listen", &metrics]);
+    until(&format!("http://{metrics}/metrics"), |_, text| text.contains("circles_redis_up 0")).await;
+    let log = relay.stop();
+    let lines = log.lines().filter(|it| it.contains("Redis cannot be")).count();
+    assert_eq!(lines, 1, "once, and not with each try: {log}");
+    assert!(!log.contains('\u{1b}'), "no colours in a file");
 }

@@ -16,6 +16,16 @@ fn long(n: usize) -> String {
     format!("{n} {}", "long ".repeat(1_000))
 }
 
+/// Waits until the relay says that it is ready, or why it is not.
+async fn readyz(relay: &RelayProcess, wanted: u16) -> Result<()> {
+    let url = format!("{}/readyz", relay.url());
+    wait_for(
+        "the answer of /readyz",
+        async || Ok((reqwest::get(&url).await?.status().as_u16() == wanted).then_some(())),
+    )
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_whose_disk_is_full_loses_nothing_and_takes_what_waits_when_there_is_space() -> Result<()> {
     let dir = tempdir()?;
@@ -40,11 +50,14 @@ async fn a_relay_whose_disk_is_full_loses_nothing_and_takes_what_waits_when_ther
     })
     .await?;
     assert!((1..texts.len()).contains(&waiting), "{waiting} wait");
+    // Nobody is to be sent to it.
+    readyz(&relay, 507).await?;
     // What was acknowledged is on the disk, whatever comes.
     relay.kill()?;
     relay.restart().await?;
     disk.free("ballast")?;
     shows(&ada, &campus, "General", &texts).await?;
+    readyz(&relay, 200).await?;
     let bob = client(&dir.path().join("bob")).await?;
     let bobs = bob.join(&relay.invite("member")?, "Bob").await?;
     shows(&bob, &bobs, "General", &texts).await?;

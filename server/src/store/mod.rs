@@ -148,7 +148,7 @@ impl Store {
         create: impl FnOnce(&dyn Session) -> StoreResult<T>,
     ) -> Result<(Self, WriterLink, T), OpenError> {
         if let Some(url) = &settings.database {
-            let (database, made) = postgres::Database::open(url, runtime, create)?;
+            let (database, made) = postgres::Database::open(url, settings.database_connections, runtime, create)?;
             return Ok((Self::Postgres(database.clone()), WriterLink::Postgres(database), made));
         }
         let (database, writer) = sqlite::Database::open(&settings.data_dir)?;

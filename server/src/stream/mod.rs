@@ -231,6 +231,8 @@ impl Live {
         self.sent_at = now;
         // A restarting relay is back after the drain at the earliest; readers come back spread over as long again.
         let reconnect = match reason {
+            // Other instances are there already.
+            ByeReason::Shutdown if self.relay.store().is_shared() => closes / 2,
             ByeReason::Shutdown => self.relay.settings().drain + closes,
             ByeReason::Lifetime | ByeReason::Revoked => Duration::ZERO,
         };

@@ -12,7 +12,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::session::Link;
 use super::{OpenError, StoreError, StoreResult, in_write, session::Session};
-use crate::limits::{POSTGRES_CONNECT_TIMEOUT, POSTGRES_CONNECTIONS_MAX, POSTGRES_DEAD_AFTER, READER_WAIT};
+use crate::limits::{POSTGRES_CONNECT_TIMEOUT, POSTGRES_DEAD_AFTER, READER_WAIT};
 
 mod migrations {
     refinery::embed_migrations!("src/store/migrations/postgres");
@@ -37,10 +37,11 @@ impl Database {
     /// Connects and migrates, in a thread that may block. `create` runs in a transaction, one instance after the other.
     pub fn open<T>(
         url: &str,
+        connections: usize,
         runtime: &Handle,
         create: impl FnOnce(&dyn Session) -> StoreResult<T>,
     ) -> Result<(Self, T), OpenError> {
-        let database = Self::connect(url, runtime)?;
+        let database = Self::connect(url, connections, runtime)?;
         let made = database.migrated(create)?;
         Ok((database, made))
     }
@@ -48,7 +49,7 @@ impl Database {
     /// Connects for something that is done beside running relays, in a thread that may block. What one of them brought to
     /// the present version is taken as it is.
     pub fn open_beside(url: &str, runtime: &Handle) -> Result<Self, OpenError> {
-        let database = Self::connect(url, runtime)?;
+        let database = Self::connect(url, 1, runtime)?;
         let client = runtime.block_on(database.pool.get()).map_err(StoreError::from)?;
         let (found, known) = (runtime.block_on(version(&client))?, known_version());
         drop(client);
@@ -58,7 +59,7 @@ impl Database {
         if found > known { Err(OpenError::Newer { found, known }) } else { Ok(database) }
     }
 
-    fn connect(url: &str, runtime: &Handle) -> Result<Self, OpenError> {
+    fn connect(url: &str, connections: usize, runtime: &Handle) -> Result<Self, OpenError> {
         let mut config: Config =
             url.parse().map_err(|error: tokio_postgres::Error| OpenError::Address(cause(&error)))?;
         config.connect_timeout(POSTGRES_CONNECT_TIMEOUT).tcp_user_timeout(POSTGRES_DEAD_AFTER);
@@ -67,7 +68,7 @@ impl Database {
         // Only a connection that the server closed is replaced: no query of its own for each use.
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(config, tls(), manager))
-            .max_size(POSTGRES_CONNECTIONS_MAX)
+            .max_size(connections)
             .runtime(Runtime::Tokio1)
             .timeouts(Timeouts { wait: Some(READER_WAIT), create: Some(POSTGRES_CONNECT_TIMEOUT), recycle: None })
             .build()
