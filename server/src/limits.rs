@@ -77,6 +77,9 @@ pub const FIRST_INVITE_LIFE: Duration = Duration::from_hours(7 * 24);
 /// Most statements on their way to Postgres at once: what a full batch writes, and the memory of an import.
 pub const POSTGRES_PIPELINE_MAX: usize = 256;
 
+/// For how long a relay counts as full after a message found no space: clients try again more often than that.
+pub const FULL_FOR: Duration = Duration::from_secs(10);
+
 /// How long connecting to Postgres may take.
 pub const POSTGRES_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 

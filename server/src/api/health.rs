@@ -18,6 +18,9 @@ pub async fn readyz(State(relay): State<Relay>) -> Result<&'static str, Failure>
     if relay.is_leaving() {
         return Err(Failure::of(Code::ShuttingDown));
     }
+    if relay.writer().is_full() {
+        return Err(Failure::of(Code::StorageFull));
+    }
     relay.writer().run(|tx| Ok(campus::touch(tx.conn())?)).await?;
     Ok("ready")
 }

@@ -19,7 +19,7 @@ pub use tx::Tx;
 
 use std::{
     io,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::Instant,
 };
@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 use crate::{
     access::Who,
     failure::Failure,
-    limits::{BATCH_COMMANDS_MAX, QUEUE_COMMANDS_MAX},
+    limits::{BATCH_COMMANDS_MAX, FULL_FOR, QUEUE_COMMANDS_MAX},
     metrics,
     store::{WriterLink, session::Session},
     transport::{Transport, ring::Entry},
@@ -40,16 +40,20 @@ use crate::{
 pub struct Writer {
     queue: Mutex<Option<mpsc::Sender<Box<dyn Command>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// When a batch last found no space.
+    full_at: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Writer {
     /// Starts the writer's thread.
     pub fn start(link: WriterLink, epoch: Epoch, transport: Transport) -> io::Result<Self> {
         let (queue, commands) = mpsc::channel(QUEUE_COMMANDS_MAX);
+        let full_at = Arc::new(Mutex::new(None));
+        let noted = full_at.clone();
         let thread = std::thread::Builder::new()
             .name("campus-writer".to_owned())
-            .spawn(move || work(link, &epoch, &transport, commands))?;
-        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
+            .spawn(move || work(link, &epoch, &transport, commands, &noted))?;
+        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)), full_at })
     }
 
     /// Applies a command and answers when it is durable (design 3.1). It is refused at once when the queue is full. It may be
@@ -100,6 +104,12 @@ impl Writer {
         answer.await.map_err(|_| Failure::of(Code::ShuttingDown))?
     }
 
+    /// Whether there was no space a moment ago. Writing little tells nothing: it may fit where a message does not.
+    pub fn is_full(&self) -> bool {
+        let full_at = *self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        full_at.is_some_and(|it| it.elapsed() < FULL_FOR)
+    }
+
     /// Takes no more commands; returns when those in the queue are done and the database is closed.
     pub async fn close(&self) {
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -113,7 +123,13 @@ impl Writer {
     }
 }
 
-fn work(link: WriterLink, epoch: &Epoch, transport: &Transport, mut commands: mpsc::Receiver<Box<dyn Command>>) {
+fn work(
+    link: WriterLink,
+    epoch: &Epoch,
+    transport: &Transport,
+    mut commands: mpsc::Receiver<Box<dyn Command>>,
+    full_at: &Mutex<Option<Instant>>,
+) {
     while let Some(first) = commands.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH_COMMANDS_MAX {
@@ -122,6 +138,9 @@ fn work(link: WriterLink, epoch: &Epoch, transport: &Transport, mut commands: mp
         }
         let lent = link.with(|session| apply(session, epoch, transport, &mut batch));
         let durable = lent.map_err(Failure::from).and_then(|done| done);
+        if durable.as_ref().is_err_and(|it| it.code == Code::StorageFull) {
+            *full_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
         batch.into_iter().for_each(|command| command.answer(durable.clone()));
     }
     link.finish();
