@@ -126,7 +126,8 @@ async fn no_log_however_detailed_has_what_people_write_or_their_keys() {
         assert!(log.contains("answered"), "it is as detailed as was asked for: {log}");
         let hash: [u8; 32] =
             sha2::Digest::finalize(sha2::Digest::chain_update(sha2::Sha256::default(), &ada.token)).into();
-        let hex = hash.iter().map(|it| format!("{it:02x}")).collect::<String>();
+        let half = |from| u128::from_be_bytes(*hash[from..].first_chunk().unwrap());
+        let hex = format!("{:032x}{:032x}", half(0), half(16));
         let list = format!("{hash:?}");
         for secret in [word, &code, &ada.token, &hex, list.trim_matches(['[', ']'])] {
             let line = log.lines().find(|it| it.contains(secret));

@@ -141,7 +141,9 @@ fn work(
         if durable.as_ref().is_err_and(|it| it.code == Code::StorageFull) {
             *full_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
-        batch.into_iter().for_each(|command| command.answer(durable.clone()));
+        for command in batch {
+            command.answer(durable.clone());
+        }
     }
     link.finish();
 }

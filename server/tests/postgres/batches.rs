@@ -1,5 +1,7 @@
 //! Commands that share a transaction, of which one fails.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 #[path = "../common/mod.rs"]
 mod common;
 

@@ -84,7 +84,7 @@ impl Redis {
 pub struct Sentinel {
     master: Server,
     replica: u16,
-    sentinel: u16,
+    port: u16,
 }
 
 impl Sentinel {
@@ -92,12 +92,12 @@ impl Sentinel {
     pub fn start() -> Result<Self> {
         let [master, replica, sentinel] = [free_port()?, free_port()?, free_port()?];
         let master = Server::start_on(include_str!("sentinel.sh"), &[master, replica, sentinel])?;
-        Ok(Self { master, replica, sentinel })
+        Ok(Self { master, replica, port: sentinel })
     }
 
     /// Its address, with both passwords and a database.
     pub fn url(&self) -> String {
-        format!("redis+sentinel://:secret@127.0.0.1:{}/main/1?sentinel_password=other", self.sentinel)
+        format!("redis+sentinel://:secret@127.0.0.1:{}/main/1?sentinel_password=other", self.port)
     }
 
     /// Kill −9 of the first master, for good.
@@ -107,7 +107,7 @@ impl Sentinel {
 
     /// Whether the sentinel says that the replica is the master now.
     pub fn has_failed_over(&self) -> Result<bool> {
-        let address = redis_cli(self.sentinel, &["-a", "other", "sentinel", "get-master-addr-by-name", "main"])?;
+        let address = redis_cli(self.port, &["-a", "other", "sentinel", "get-master-addr-by-name", "main"])?;
         Ok(address.lines().last() == Some(&self.replica.to_string()))
     }
 

@@ -12,7 +12,7 @@ use crate::limits::REDIS_TIMEOUT;
 
 /// Where Redis is.
 pub enum Server {
-    One(Client),
+    One(Box<Client>),
     /// The sentinels know which of several is the master.
     Sentinels(Box<tokio::sync::Mutex<SentinelClient>>),
 }
@@ -22,7 +22,9 @@ impl Server {
     /// `redis+sentinel://[[user]:password@]host:port,host:port/service[/db][?sentinel_user=…&sentinel_password=…]`, where
     /// user, password and db are those of the Redis servers, and `rediss+sentinel://…` for TLS to all of them.
     pub fn parse(url: &str) -> RedisResult<Self> {
-        let Some((scheme, rest)) = url.split_once("+sentinel://") else { return Ok(Self::One(Client::open(url)?)) };
+        let Some((scheme, rest)) = url.split_once("+sentinel://") else {
+            return Ok(Self::One(Box::new(Client::open(url)?)));
+        };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) =
             rest.split_once('/').ok_or_else(|| strange("redis+sentinel://host:port,…/service names a service"))?;
@@ -72,7 +74,7 @@ impl Server {
     /// The present master.
     pub async fn client(&self) -> Result<Client, RedisError> {
         match self {
-            Self::One(client) => Ok(client.clone()),
+            Self::One(client) => Ok((**client).clone()),
             Self::Sentinels(client) => tokio::time::timeout(REDIS_TIMEOUT, client.lock().await.async_get_client())
                 .await
                 .map_err(|_| strange("no sentinel answers"))?,
