@@ -16,7 +16,7 @@ again. The desktop app and <code>circles-cli</code> can join with an invite link
 
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=src/store/sqlite/migrations");
+    println!("cargo:rerun-if-changed=src/store/migrations");
     let built = Path::new("../ui/dist");
     // Cargo watches a directory only if it exists; an absent one would rebuild the relay every time.
     if !built.exists() && Path::new("../ui").exists() {

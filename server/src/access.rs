@@ -6,8 +6,47 @@ use circles_protocol::{
 
 use crate::{
     failure::Failure,
-    store::{circles, circles::StoredCircle, devices, memberships, messages, people, session::Session},
+    store::{
+        StoreResult,
+        circles::{self, StoredCircle},
+        devices::{self, StoredDevice},
+        memberships,
+        messages::{self, StoredMessage},
+        people,
+        session::Session,
+    },
 };
+
+/// What decisions are made from: the database, or what a writing transaction knows of it.
+pub trait Facts {
+    fn device(&self, id: DeviceId) -> StoreResult<Option<StoredDevice>>;
+    fn person(&self, id: PersonId) -> StoreResult<Option<Person>>;
+    fn circle(&self, id: CircleId) -> StoreResult<Option<StoredCircle>>;
+    fn membership(&self, circle: CircleId, person: PersonId) -> StoreResult<Option<Membership>>;
+    fn message(&self, id: MessageId) -> StoreResult<Option<StoredMessage>>;
+}
+
+impl Facts for dyn Session + '_ {
+    fn device(&self, id: DeviceId) -> StoreResult<Option<StoredDevice>> {
+        devices::get(self, id)
+    }
+
+    fn person(&self, id: PersonId) -> StoreResult<Option<Person>> {
+        people::get(self, id)
+    }
+
+    fn circle(&self, id: CircleId) -> StoreResult<Option<StoredCircle>> {
+        circles::get(self, id)
+    }
+
+    fn membership(&self, circle: CircleId, person: PersonId) -> StoreResult<Option<Membership>> {
+        memberships::get(self, circle, person)
+    }
+
+    fn message(&self, id: MessageId) -> StoreResult<Option<StoredMessage>> {
+        messages::get(self, id)
+    }
+}
 
 /// Who asks: a device that showed its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,10 +57,10 @@ pub struct Who {
 
 impl Who {
     /// The person, if the device still counts: it may have been revoked since it showed its token.
-    pub fn check(self, conn: &dyn Session) -> Result<Person, Failure> {
-        let device = devices::get(conn, self.device)?.filter(|it| it.revoked_at.is_none());
+    pub fn check(self, facts: &(impl Facts + ?Sized)) -> Result<Person, Failure> {
+        let device = facts.device(self.device)?.filter(|it| it.revoked_at.is_none());
         let known = device.is_some_and(|it| it.person_id == self.person);
-        let person = if known { people::get(conn, self.person)? } else { None };
+        let person = if known { facts.person(self.person)? } else { None };
         person.ok_or_else(|| Failure::of(Code::Unauthorized))
     }
 }
@@ -42,15 +81,15 @@ impl Seen {
 }
 
 /// A circle that the person may know of: an open one, or a private one that they are in.
-pub fn seen(conn: &dyn Session, circle: CircleId, person: PersonId) -> Result<Seen, Failure> {
-    let found = known(conn, circle, person)?;
+pub fn seen(facts: &(impl Facts + ?Sized), circle: CircleId, person: PersonId) -> Result<Seen, Failure> {
+    let found = known(facts, circle, person)?;
     let visible = found.stored.circle.kind == CircleKind::Open || found.joined().is_some();
     if visible { Ok(found) } else { Err(Failure::not_found()) }
 }
 
 /// A circle that the person is in, and their role there: a role in the campus holds in each circle of theirs.
-pub fn member(conn: &dyn Session, circle: CircleId, person: &Person) -> Result<(Seen, Role), Failure> {
-    let found = known(conn, circle, person.id)?;
+pub fn member(facts: &(impl Facts + ?Sized), circle: CircleId, person: &Person) -> Result<(Seen, Role), Failure> {
+    let found = known(facts, circle, person.id)?;
     match found.joined() {
         Some(membership) => {
             let role = membership.role.max(person.role);
@@ -65,17 +104,17 @@ pub fn member(conn: &dyn Session, circle: CircleId, person: &Person) -> Result<(
 }
 
 /// A message that the person may see, and their role in its circle. Of other messages there is nothing to know.
-pub fn message(conn: &dyn Session, id: MessageId, person: &Person) -> Result<(Message, Role), Failure> {
-    let message = messages::get(conn, id)?.ok_or_else(Failure::not_found)?.message;
-    let (_, role) = member(conn, message.circle_id, person).map_err(|failure| match failure.code {
+pub fn message(facts: &(impl Facts + ?Sized), id: MessageId, person: &Person) -> Result<(Message, Role), Failure> {
+    let message = facts.message(id)?.ok_or_else(Failure::not_found)?.message;
+    let (_, role) = member(facts, message.circle_id, person).map_err(|failure| match failure.code {
         Code::NotMember => Failure::not_found(),
         _ => failure,
     })?;
     Ok((message, role))
 }
 
-fn known(conn: &dyn Session, circle: CircleId, person: PersonId) -> Result<Seen, Failure> {
-    let stored = circles::get(conn, circle)?.ok_or_else(Failure::not_found)?;
-    let membership = memberships::get(conn, circle, person)?;
+fn known(facts: &(impl Facts + ?Sized), circle: CircleId, person: PersonId) -> Result<Seen, Failure> {
+    let stored = facts.circle(circle)?.ok_or_else(Failure::not_found)?;
+    let membership = facts.membership(circle, person)?;
     Ok(Seen { stored, membership })
 }

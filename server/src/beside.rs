@@ -6,7 +6,7 @@ use circles_protocol::Epoch;
 use tokio::runtime::Handle;
 
 use crate::{
-    clock,
+    clock, private,
     relay::NewInvite,
     settings::Settings,
     store::{
@@ -81,21 +81,15 @@ pub async fn restore(settings: &Settings, file: &Path) -> Result<u64, BesideErro
     let (settings, file, runtime) = (settings.clone(), file.to_owned(), Handle::current());
     blocking(move || {
         // A backup of an older Circles is brought to the present version; not the file itself, but a copy.
-        let scratch = std::env::temp_dir().join(format!("circles-restore-{}.db", std::process::id()));
         let cannot = |source| OpenError::Directory { dir: file.clone(), source };
-        std::fs::copy(&file, &scratch).map_err(cannot)?;
-        let restored = sqlite::open_copy(&scratch).and_then(|source| {
+        let scratch = private::scratch(&std::env::temp_dir()).map_err(cannot)?;
+        let copy = scratch.path().join("restored.db");
+        std::fs::copy(&file, &copy).map_err(cannot)?;
+        let restored = sqlite::open_copy(&copy).and_then(|source| {
             let epoch = Epoch::random(rand::random());
             store::copy_into(&settings, &runtime, &source, Some(&epoch))
         });
-        for leftover in ["", "-wal", "-shm"] {
-            let mut path = scratch.clone().into_os_string();
-            path.push(leftover);
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(cannot(error).into()),
-                _ => {}
-            }
-        }
+        scratch.close().map_err(cannot)?;
         Ok(restored?)
     })
     .await

@@ -87,7 +87,7 @@ pub async fn import(
                 }
             }
         }
-        let stored = relay.writer().run(move |tx| rules::store(tx, batch)).await?;
+        let stored = relay.writer().run(move |tx| rules::store(tx, &batch)).await?;
         report.total.imported += stored.imported;
         report.total.present += stored.present;
         progress(&report.total);

@@ -22,6 +22,7 @@ mod import;
 mod limits;
 pub mod metrics;
 mod pace;
+mod private;
 mod relay;
 mod secret;
 mod serving;

@@ -35,7 +35,7 @@ pub const STOP_GRACE: Duration = Duration::from_secs(5);
 /// What `Retry-After` says when the store is busy, in seconds.
 pub const RETRY_AFTER_S: u32 = 2;
 
-/// How long a stream goes on after its `bye`, so that the next one is open before it ends.
+/// How long a stream goes on after its `bye`, so that the next one is open before it ends. It is part of its lifetime.
 pub const BYE_CLOSES_MAX: Duration = Duration::from_secs(5);
 
 /// The shortest interval at which a device's `last_seen_at` is written.
@@ -74,8 +74,11 @@ pub const IMPORT_REPORTED_MAX: usize = 20;
 /// How long the first invite of a campus holds: a weekend passes before its owner comes to it.
 pub const FIRST_INVITE_LIFE: Duration = Duration::from_hours(7 * 24);
 
-/// Connections to Postgres of one instance: its readers, and the writer.
-pub const POSTGRES_CONNECTIONS_MAX: usize = 8;
+/// Most statements on their way to Postgres at once: what a full batch writes, and the memory of an import.
+pub const POSTGRES_PIPELINE_MAX: usize = 256;
+
+/// For how long a relay counts as full after a message found no space: clients try again more often than that.
+pub const FULL_FOR: Duration = Duration::from_secs(10);
 
 /// How long connecting to Postgres may take.
 pub const POSTGRES_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -104,6 +107,9 @@ pub const REDIS_READ_MAX: usize = 512;
 
 /// How long one `XREAD` blocks, in ms; so long it takes at most until a lost Redis is noticed by reading.
 pub const REDIS_BLOCK_MS: usize = 2_000;
+
+/// After this silence Redis is asked whether it is there, so that its operators know before its users.
+pub const REDIS_CHECK: Duration = Duration::from_secs(5);
 
 /// How long connecting to Redis and an append may take.
 pub const REDIS_TIMEOUT: Duration = Duration::from_secs(2);

@@ -59,7 +59,7 @@ fn describe() {
     describe_gauge!(REDIS, "1 if Redis answers, else 0; absent without Redis");
     describe_counter!(HEALED, "Changes that the database had to bring because nothing else did");
     describe_gauge!(LAG, "Positions that this instance's ring is behind the database");
-    describe_gauge!(LAG_TIME, Unit::Seconds, "For how long it has been behind");
+    describe_gauge!(LAG_TIME, Unit::Seconds, "For how long it has been behind, or has not known");
     describe_counter!(REQUESTS, "Requests by route and status");
     describe_histogram!(REQUEST_TIME, Unit::Seconds, "Time to the first byte of an answer");
 }
@@ -104,10 +104,19 @@ pub fn healed(changes: u64) {
 }
 
 /// How far the ring is behind the database.
-pub fn lag(positions: u64, seconds: f64) {
+pub fn lag(positions: u64) {
     #[expect(clippy::cast_precision_loss, reason = "a count for people")]
     gauge!(LAG).set(positions as f64);
-    gauge!(LAG_TIME).set(seconds);
+}
+
+/// The ring is behind since then, or the database does not say.
+pub fn lag_time(since: tokio::time::Instant) {
+    gauge!(LAG_TIME).set(since.elapsed().as_secs_f64());
+}
+
+/// The ring is at the head of the log.
+pub fn is_current() {
+    gauge!(LAG_TIME).set(0.0);
 }
 
 /// A request was answered.

@@ -44,6 +44,8 @@ struct Inner {
     streams: OpenStreams,
     rates: Rates,
     sightings: Sightings,
+    /// It was told to stop, and goes on as before until whoever sends people to it has noticed.
+    leaving: CancellationToken,
     stopping: CancellationToken,
     closed: CancellationToken,
     /// What goes on beside requests.
@@ -149,6 +151,7 @@ impl Relay {
             transport,
             streams: OpenStreams::default(),
             sightings: Sightings::default(),
+            leaving: CancellationToken::new(),
             stopping: CancellationToken::new(),
             closed,
             tasks,
@@ -188,7 +191,8 @@ impl Relay {
         api::router(self.clone())
     }
 
-    /// Serves until `stop`, then ends streams politely over the drain time, and returns.
+    /// Serves until `stop`. Then it is not ready, and takes connections for as long as the settings say; after that it ends
+    /// streams politely over the drain time, and returns.
     pub async fn serve(&self, listener: impl Listener, stop: CancellationToken) -> io::Result<()> {
         let local = listener.local_addr()?;
         if self.0.settings.public_url.is_none()
@@ -198,14 +202,18 @@ impl Relay {
             self.0.public_url.get_or_init(|| url);
         }
         tracing::info!(%local, "listening");
+        let last_call = CancellationToken::new();
         let stopping = async {
             stop.cancelled().await;
+            self.0.leaving.cancel();
+            tokio::time::sleep(self.0.settings.leave).await;
             tracing::info!(streams = self.0.streams.count(), "stopping");
+            last_call.cancel();
             self.0.stopping.cancel();
             tokio::time::sleep(self.0.settings.drain + STOP_GRACE).await;
         };
         tokio::select! {
-            () = serving::serve(listener, self.router(), stop.clone()) => {}
+            () = serving::serve(listener, self.router(), last_call.clone()) => {}
             () = stopping => tracing::warn!("some requests did not end in time"),
         }
         Ok(())
@@ -273,6 +281,10 @@ impl Relay {
                 tracing::debug!(%failure, "a device's last sight was not noted");
             }
         });
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.0.leaving.is_cancelled() || self.is_stopping()
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

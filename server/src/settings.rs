@@ -20,6 +20,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// A Postgres database, `postgres://…`, for several instances; without it the campus is in `data_dir`, in SQLite.
     pub database: Option<String>,
+    /// Most connections to Postgres of this instance: one for its writer, the others for its readers.
+    pub database_connections: usize,
     /// Redis between the instances: `redis://`, `rediss://` (TLS), or `redis+sentinel://host,host/service`.
     pub redis: Option<String>,
     /// About how many changes the stream in Redis keeps (`MAXLEN ~`).
@@ -41,6 +43,10 @@ pub struct Settings {
     /// For how long after their last stream ended a person counts as online: as long as opening the next one may take.
     #[serde(with = "duration")]
     pub presence_grace: Duration,
+    /// For how long a stopping relay goes on as before, except that it is not ready: until whoever sends people to it has
+    /// noticed. Then it drains.
+    #[serde(with = "duration")]
+    pub leave: Duration,
     /// Over which time streams end when the relay stops.
     #[serde(with = "duration")]
     pub drain: Duration,
@@ -67,6 +73,8 @@ pub struct Settings {
     /// Most changes in the ring. Not to be set by people either.
     #[serde(skip)]
     pub ring_changes_max: usize,
+    /// How many proxies in a row add to `X-Forwarded-For`: the address of a person is the one that the first of them added.
+    pub proxy_hops: usize,
 }
 
 impl Default for Settings {
@@ -74,6 +82,7 @@ impl Default for Settings {
         Self {
             data_dir: PathBuf::from("circles-relay"),
             database: None,
+            database_connections: 8,
             redis: None,
             redis_stream_max: 1_000,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7080)),
@@ -83,6 +92,7 @@ impl Default for Settings {
             stream_lifetime: Duration::from_secs(55),
             heartbeat: Duration::from_secs(15),
             presence_grace: Duration::from_secs(10),
+            leave: Duration::ZERO,
             drain: Duration::from_secs(3),
             streams_per_person: 16,
             writes_per_second: 20,
@@ -94,6 +104,7 @@ impl Default for Settings {
             trust_proxy: false,
             replay_changes_max: REPLAY_CHANGES_MAX,
             ring_changes_max: RING_CHANGES_MAX,
+            proxy_hops: 1,
         }
     }
 }
@@ -146,6 +157,12 @@ impl Settings {
             return Err(SettingsError::Value(
                 "redis serves several instances, which need a database they share: set both",
             ));
+        }
+        if self.database_connections < 2 {
+            return Err(SettingsError::Value("database_connections must be at least 2: one writes, the others read"));
+        }
+        if self.proxy_hops == 0 {
+            return Err(SettingsError::Value("proxy_hops must be at least 1; without a proxy leave trust_proxy off"));
         }
         if self.streams_per_person == 0 {
             return Err(SettingsError::Value("streams_per_person must be at least 1"));

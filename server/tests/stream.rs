@@ -195,7 +195,7 @@ async fn a_ping_moves_the_cursor_past_what_is_for_others() {
 
 #[tokio::test]
 async fn a_stream_says_bye_goes_on_and_ends_after_its_lifetime() {
-    let lifetime = Duration::from_millis(500);
+    let lifetime = Duration::from_secs(2);
     let relay = TestRelay::with(Settings { stream_lifetime: lifetime, ..quick() }).await;
     let ada = relay.owner("Ada").await;
     let general = ada.general().await;
@@ -203,12 +203,14 @@ async fn a_stream_says_bye_goes_on_and_ends_after_its_lifetime() {
     let mut events = ada.stream(Some(&head(&ada).await)).await;
     hello(&mut events).await;
     let event = events.until(|it| it.name == "bye").await.pop().unwrap();
-    assert!(begun.elapsed() >= lifetime.mul_f64(0.8));
+    assert!(begun.elapsed() >= lifetime.mul_f64(0.5));
     let bye: Bye = serde_json::from_value(event.data).unwrap();
-    assert_eq!((bye.reason, bye.closes_ms), (ByeReason::Lifetime, 250));
+    assert_eq!((bye.reason, bye.closes_ms), (ByeReason::Lifetime, 500));
     ada.post(general, "still live").await;
     events.until_text("still live").await;
     assert!(events.next().await.is_none());
+    // All of it: a host that cuts responses after that time never has to. The rest is for a busy machine.
+    assert!(begun.elapsed() < lifetime + Duration::from_millis(400), "{:?}", begun.elapsed());
     relay.stop().await;
 }
 

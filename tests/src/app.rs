@@ -1,6 +1,6 @@
 //! The desktop app as a process, and its window.
 
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 use anyhow::{Context, Result};
 use fantoccini::Client;
@@ -57,19 +57,21 @@ pub fn quit(data: &Path) -> Result<()> {
 
 fn signal(data: &Path, name: &str) -> Result<()> {
     let pid = pid(data)?.context("the app is not running")?;
-    let sent = std::process::Command::new("kill").args([name, &pid.to_string()]).status()?;
+    let sent = Command::new("kill").args([name, &pid.to_string()]).status()?;
     anyhow::ensure!(sent.success(), "the app was not running");
     Ok(())
 }
 
 /// Runs the command line on a directory; what it printed.
 pub async fn cli(data: &Path, args: &[&str]) -> Result<String> {
-    let output = tokio::process::Command::new(program("circles-cli")?)
-        .args(["--no-keyring", "--data-dir"])
-        .arg(data)
-        .args(args)
-        .output()
-        .await?;
+    let command = cli_on(Command::new(program("circles-cli")?), data, args);
+    let output = tokio::process::Command::from(command).output().await?;
     anyhow::ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The command line on a directory: the program, or what runs it elsewhere, with its arguments.
+pub fn cli_on(mut program: Command, data: &Path, args: &[&str]) -> Command {
+    program.args(["--no-keyring", "--data-dir"]).arg(data).args(args);
+    program
 }

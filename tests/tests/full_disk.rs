@@ -8,12 +8,22 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use circles_tests::{circle, client, program, relay::RelayProcess, shows, small_disk::SmallDisk, wait_for};
+use circles_tests::{app, circle, client, program, relay::RelayProcess, shows, small_disk::SmallDisk, wait_for};
 use tempfile::tempdir;
 
 /// A message that takes some space.
 fn long(n: usize) -> String {
     format!("{n} {}", "long ".repeat(1_000))
+}
+
+/// Waits until the relay says that it is ready, or why it is not.
+async fn readyz(relay: &RelayProcess, wanted: u16) -> Result<()> {
+    let url = format!("{}/readyz", relay.url());
+    wait_for(
+        "the answer of /readyz",
+        async || Ok((reqwest::get(&url).await?.status().as_u16() == wanted).then_some(())),
+    )
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,11 +50,14 @@ async fn a_relay_whose_disk_is_full_loses_nothing_and_takes_what_waits_when_ther
     })
     .await?;
     assert!((1..texts.len()).contains(&waiting), "{waiting} wait");
+    // Nobody is to be sent to it.
+    readyz(&relay, 507).await?;
     // What was acknowledged is on the disk, whatever comes.
     relay.kill()?;
     relay.restart().await?;
     disk.free("ballast")?;
     shows(&ada, &campus, "General", &texts).await?;
+    readyz(&relay, 200).await?;
     let bob = client(&dir.path().join("bob")).await?;
     let bobs = bob.join(&relay.invite("member")?, "Bob").await?;
     shows(&bob, &bobs, "General", &texts).await?;
@@ -59,13 +72,7 @@ async fn an_app_whose_disk_is_full_says_so_and_keeps_what_was_written() -> Resul
     let relay = RelayProcess::start(&dir.path().join("relay"), &[]).await?;
     let disk = SmallDisk::mount(&dir.path().join("ada"), 8 * 1024)?;
     let cli = |args: &[&str]| -> Result<(bool, String)> {
-        let output = disk
-            .command(program("circles-cli")?)
-            .arg("--no-keyring")
-            .arg("--data-dir")
-            .arg(&disk.path)
-            .args(args)
-            .output()?;
+        let output = app::cli_on(disk.command(program("circles-cli")?), &disk.path, args).output()?;
         let said = [output.stdout, output.stderr].concat();
         Ok((output.status.success(), String::from_utf8(said)?))
     };

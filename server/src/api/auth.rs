@@ -103,13 +103,18 @@ impl FromRequestParts<Relay> for Address {
 
     async fn from_request_parts(parts: &mut Parts, relay: &Relay) -> Result<Self, Failure> {
         let direct = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|it| it.0.ip());
-        let forwarded = parts
-            .headers
-            .get(FORWARDED_FOR)
-            .filter(|_| relay.settings().trust_proxy)
-            .and_then(|it| it.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+        let settings = relay.settings();
+        let forwarded = settings.trust_proxy.then(|| forwarded_for(&parts.headers, settings.proxy_hops)).flatten();
         Ok(Self(forwarded.or(direct).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
     }
+}
+
+/// The address that the first of so many proxies in a row saw. Each adds one at the end; what stands before that anyone may
+/// have written.
+fn forwarded_for(headers: &HeaderMap, hops: usize) -> Option<IpAddr> {
+    let lines = headers.get_all(FORWARDED_FOR).iter().filter_map(|it| it.to_str().ok());
+    let addresses: Vec<&str> = lines.flat_map(|it| it.split(',')).collect();
+    addresses.get(addresses.len().checked_sub(hops)?)?.trim().parse().ok()
 }
 
 /// When each device was last noted as seen.
@@ -129,5 +134,22 @@ impl Sightings {
             seen.insert(device, now);
         }
         due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_the_one_that_the_outermost_trusted_proxy_added() {
+        let mut headers = HeaderMap::new();
+        headers.append(FORWARDED_FOR, HeaderValue::from_static("203.0.113.9, 198.51.100.1"));
+        headers.append(FORWARDED_FOR, HeaderValue::from_static("192.0.2.7"));
+        let at = |hops| forwarded_for(&headers, hops).map(|it| it.to_string());
+        assert_eq!(at(1).as_deref(), Some("192.0.2.7"));
+        assert_eq!(at(2).as_deref(), Some("198.51.100.1"));
+        assert_eq!(at(4), None);
+        assert_eq!(forwarded_for(&HeaderMap::new(), 1), None);
     }
 }

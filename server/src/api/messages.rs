@@ -21,7 +21,7 @@ use crate::{
     limits::MESSAGES_PAGE_DEFAULT,
     relay::Relay,
     store::{campus, messages, people, reactions, session::Session},
-    write,
+    write::{self, Reads},
 };
 
 /// Which page of a circle's messages.
@@ -47,7 +47,9 @@ pub async fn post(
     Path(id): Path<CircleId>,
     Valid(request): Valid<PostMessage>,
 ) -> Result<(StatusCode, Json<Receipt>), Failure> {
-    let posted = relay.writer().run_as(who, move |tx, person| write::messages::post(tx, person, id, &request));
+    let reads = Reads { circle: Some(id), message: Some(request.id), ..Reads::default() };
+    let posted =
+        relay.writer().run_as_reading(who, reads, move |tx, person| write::messages::post(tx, person, id, &request));
     Ok((StatusCode::CREATED, Json(posted.await?)))
 }
 

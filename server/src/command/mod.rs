@@ -24,7 +24,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the relay. At the first start it creates the campus and prints an invite link for its owner.
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Make an invite link, also while the relay runs.
     Invite(invite::Invite),
     /// Fill the campus with people and messages from JSON lines. The relay must not be running.

@@ -1,10 +1,11 @@
 //! Options that several commands share. A flag wins over the environment, that over the file, that over the default.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, time::Duration};
 
 use circles_relay::{Settings, parse_duration};
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::{EnvFilter, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
 use url::Url;
 
 /// Where `serve` notes the address that it can be reached at.
@@ -25,6 +26,10 @@ pub struct Place {
     /// any number of instances may share it [default: SQLite in the data directory].
     #[arg(long, value_name = "URL", env = "CIRCLES_DATABASE", hide_env_values = true)]
     database: Option<String>,
+
+    /// Most connections to Postgres of this instance [default: 8].
+    #[arg(long, value_name = "N", env = "CIRCLES_DATABASE_CONNECTIONS")]
+    database_connections: Option<usize>,
 
     /// The address that people reach the relay at, for invite links, such as https://chat.example.edu [default: http://
     /// and the address of --listen].
@@ -53,6 +58,7 @@ impl Place {
         let mut settings = self.config.as_deref().map(Settings::from_file).transpose()?.unwrap_or_default();
         set(&mut settings.data_dir, self.data_dir.as_ref());
         set(&mut settings.listen, self.listen.as_ref());
+        set(&mut settings.database_connections, self.database_connections.as_ref());
         if self.database.is_some() {
             settings.database.clone_from(&self.database);
         }
@@ -75,8 +81,9 @@ pub fn note_public_url(settings: &Settings) -> std::io::Result<()> {
 /// How the relay runs.
 #[derive(Args)]
 pub struct Running {
-    /// Redis between the instances: redis://, rediss:// (TLS) or redis+sentinel://host:port,host:port/service. Needs
-    /// --database. Messages arrive without it too, up to 2 s later.
+    /// Redis between the instances: redis://, rediss:// (TLS) or redis+sentinel://:password@host:port,host:port/service/db
+    /// with ?sentinel_password=… if the sentinels have one. Needs --database. Messages arrive without it too, up to 2 s
+    /// later.
     #[arg(long, value_name = "URL", env = "CIRCLES_REDIS", hide_env_values = true)]
     redis: Option<String>,
 
@@ -100,6 +107,11 @@ pub struct Running {
     /// A heartbeat goes out after this much silence [default: 15s].
     #[arg(long, value_name = "TIME", env = "CIRCLES_HEARTBEAT", value_parser = parse_duration)]
     heartbeat: Option<Duration>,
+
+    /// A relay that is told to stop goes on as before for this time, except that /readyz says no: set it above the time that
+    /// your proxy takes to notice. Then it drains [default: 0].
+    #[arg(long, value_name = "TIME", env = "CIRCLES_LEAVE", value_parser = parse_duration)]
+    leave: Option<Duration>,
 
     /// Streams end spread over this time when the relay stops [default: 3s].
     #[arg(long, value_name = "TIME", env = "CIRCLES_DRAIN", value_parser = parse_duration)]
@@ -136,6 +148,10 @@ pub struct Running {
     /// A proxy in front sets X-Forwarded-For and X-Forwarded-Proto [default: false].
     #[arg(long, value_name = "BOOL", env = "CIRCLES_TRUST_PROXY", num_args = 0..=1, default_missing_value = "true")]
     trust_proxy: Option<bool>,
+
+    /// How many proxies in a row add to X-Forwarded-For, with --trust-proxy [default: 1].
+    #[arg(long, value_name = "N", env = "CIRCLES_PROXY_HOPS")]
+    proxy_hops: Option<usize>,
 }
 
 impl Running {
@@ -151,6 +167,7 @@ impl Running {
         }
         set(&mut settings.stream_lifetime, self.stream_lifetime.as_ref());
         set(&mut settings.heartbeat, self.heartbeat.as_ref());
+        set(&mut settings.leave, self.leave.as_ref());
         set(&mut settings.drain, self.drain.as_ref());
         set(&mut settings.streams_per_person, self.streams_per_person.as_ref());
         set(&mut settings.writes_per_second, self.writes_per_second.as_ref());
@@ -160,6 +177,7 @@ impl Running {
         set(&mut settings.joins_per_second, self.joins_per_second.as_ref());
         set(&mut settings.joins_burst, self.joins_burst.as_ref());
         set(&mut settings.trust_proxy, self.trust_proxy.as_ref());
+        set(&mut settings.proxy_hops, self.proxy_hops.as_ref());
     }
 }
 
@@ -188,13 +206,18 @@ enum LogFormat {
 }
 
 impl Logging {
-    /// Starts logging.
+    /// Starts logging. Of the libraries nothing below `info` is logged, whatever is asked for: some of them print at `debug`
+    /// what goes through them, headers with tokens and parameters of statements.
     pub fn start(&self) -> anyhow::Result<()> {
-        let filter = EnvFilter::try_new(&self.log)?;
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let asked = EnvFilter::try_new(&self.log)?;
+        let discreet = filter_fn(|it| *it.level() <= Level::INFO || it.target().starts_with("circles_"));
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+        let log = tracing_subscriber::registry().with(asked).with(discreet);
         match self.log_format {
-            LogFormat::Text => log.init(),
-            LogFormat::Json => log.json().init(),
+            LogFormat::Text => log.with(lines).init(),
+            LogFormat::Json => log.with(lines.json()).init(),
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! A campus from one database into another: for backups of Postgres, for restoring, and for moving from SQLite to Postgres.
 
 use super::{
-    StoreError, StoreResult,
-    session::{Next, Param, Session},
+    StoreResult,
+    session::{Next, Param, Session, Value},
 };
 
 /// Rows in one round: bounds the memory.
@@ -158,26 +158,6 @@ const LOG: Table = Table {
     key: &["pos"],
 };
 
-/// A value on its way.
-#[derive(Clone, Debug, PartialEq)]
-enum Value {
-    Null,
-    Int(i64),
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
-impl Value {
-    fn param(&self) -> Param<'_> {
-        match self {
-            Self::Null => Param::Null,
-            Self::Int(value) => Param::Int(*value),
-            Self::Text(value) => Param::Text(value),
-            Self::Bytes(value) => Param::Bytes(value),
-        }
-    }
-}
-
 /// Copies a whole campus into a database that has none. Both sessions have a transaction open: it is copied as of one
 /// moment, and whole or not at all. Returns how many rows there are.
 pub fn campus(from: &dyn Session, to: &dyn Session) -> StoreResult<u64> {
@@ -217,9 +197,7 @@ fn copy_table(table: &Table, from: &dyn Session, to: &dyn Session) -> StoreResul
         })?;
         for row in &piece {
             let params: Vec<Param<'_>> = row.iter().map(Value::param).collect();
-            if to.run(&insert, &params)? != 1 {
-                return Err(StoreError::Broken(format!("a row of {} was not stored", table.name)));
-            }
+            to.run(&insert, &params)?;
         }
         copied += piece.len() as u64;
         match piece.pop() {

@@ -117,10 +117,17 @@ pub fn append(conn: &dyn Session, change: &Change) -> StoreResult<()> {
 
 /// The position of a scope's last change, zero if there is none. Index: `log_by_scope`.
 pub fn scope_head(conn: &dyn Session, scope: Scope) -> StoreResult<Pos> {
-    let (kind, id) = scope_columns(scope);
-    conn.get("SELECT coalesce(max(pos), 0) FROM log WHERE scope_kind = ? AND scope_id = ?", params![kind, id], |row| {
-        pos_at(row, 0)
-    })
+    Ok(scope_heads(conn, &[scope])?[0])
+}
+
+/// Those of several scopes, at once.
+pub fn scope_heads(conn: &dyn Session, scopes: &[Scope]) -> StoreResult<Vec<Pos>> {
+    let keys: Vec<(i64, Vec<u8>)> = scopes.iter().map(|it| scope_columns(*it)).collect();
+    let sql = "SELECT max(pos) FROM log WHERE scope_kind = ? AND scope_id = ?";
+    let heads = conn.one_of_each(sql, &keys, |row| {
+        row.maybe::<i64>(0)?.map(Pos::try_from).transpose().map_err(|_| broken(0, "no position"))
+    })?;
+    Ok(heads.into_iter().map(|it| it.flatten().unwrap_or(Pos::ZERO)).collect())
 }
 
 /// The rows in `(after, until]` of all scopes, ascending. Primary key.

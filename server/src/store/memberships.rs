@@ -11,11 +11,14 @@ use super::{
 const COLUMNS: &str = "circle_id, person_id, state, role, since, version";
 
 pub fn get(conn: &dyn Session, circle: CircleId, person: PersonId) -> StoreResult<Option<Membership>> {
-    conn.one(
-        &format!("SELECT {COLUMNS} FROM membership WHERE circle_id = ? AND person_id = ?"),
-        params![blob(circle.uuid()), blob(person.uuid())],
-        row,
-    )
+    Ok(get_each(conn, &[(circle, person)])?.pop().flatten())
+}
+
+/// Those of each circle and person, at once.
+pub fn get_each(conn: &dyn Session, ids: &[(CircleId, PersonId)]) -> StoreResult<Vec<Option<Membership>>> {
+    let ids: Vec<_> = ids.iter().map(|(circle, person)| (blob(circle.uuid()), blob(person.uuid()))).collect();
+    let sql = format!("SELECT {COLUMNS} FROM membership WHERE circle_id = ? AND person_id = ?");
+    conn.one_of_each(&sql, &ids, row)
 }
 
 pub fn put(conn: &dyn Session, it: &Membership) -> StoreResult<()> {

@@ -149,7 +149,7 @@ impl Store {
         create: impl FnOnce(&dyn Session) -> StoreResult<T>,
     ) -> Result<(Self, WriterLink, T), OpenError> {
         if let Some(url) = &settings.database {
-            let (database, made) = postgres::Database::open(url, runtime, create)?;
+            let (database, made) = postgres::Database::open(url, settings.database_connections, runtime, create)?;
             return Ok((Self::Postgres(database.clone()), WriterLink::Postgres(database), made));
         }
         let (database, writer) = sqlite::Database::open(&settings.data_dir, pace)?;
@@ -199,10 +199,7 @@ pub fn beside<T>(
     work: impl FnOnce(&dyn Session) -> StoreResult<T>,
 ) -> Result<T, OpenError> {
     match &settings.database {
-        Some(url) => {
-            let (database, ()) = postgres::Database::open(url, runtime, |_| Ok(()))?;
-            Ok(in_write(&database.link_blocking()?, work)?)
-        }
+        Some(url) => Ok(in_write(&postgres::Database::open_beside(url, runtime)?.link_blocking()?, work)?),
         None => Ok(in_write(&sqlite::open_beside(&settings.data_dir)?, work)?),
     }
 }
@@ -221,7 +218,7 @@ pub fn copy_into(
             occupied = true;
             return Ok(0);
         }
-        source.script("BEGIN")?;
+        source.begin_read()?;
         let rows = copy::campus(source, to);
         source.script("COMMIT")?;
         if let Some(epoch) = epoch {
@@ -237,9 +234,8 @@ pub fn copy_into(
 
 /// Copies the campus of a Postgres database, as of one moment, into an empty SQLite database.
 pub fn copy_from_postgres(url: &str, runtime: &Handle, to: &rusqlite::Connection) -> Result<u64, OpenError> {
-    let (database, ()) = postgres::Database::open(url, runtime, |_| Ok(()))?;
-    let from = database.link_blocking()?;
-    from.script("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+    let from = postgres::Database::open_beside(url, runtime)?.link_blocking()?;
+    from.begin_read()?;
     let rows = in_write(to, |to| copy::campus(&from, to));
     from.script("COMMIT")?;
     Ok(rows?)
@@ -248,7 +244,7 @@ pub fn copy_from_postgres(url: &str, runtime: &Handle, to: &rusqlite::Connection
 /// One transaction that writes.
 fn in_write<T>(session: &dyn Session, work: impl FnOnce(&dyn Session) -> StoreResult<T>) -> StoreResult<T> {
     session.begin_write()?;
-    let done = work(session);
+    let done = work(session).and_then(|it| session.settle().map(|()| it));
     match done {
         Ok(_) => session.script("COMMIT")?,
         Err(_) if session.is_open() => session.script("ROLLBACK")?,

@@ -5,11 +5,17 @@ use circles_protocol::{Person, PersonId};
 use super::{
     StoreResult,
     session::{Row, Session, params},
-    value::{blob, pos_at, role_at, role_number, time_at, uuid_at},
+    value::{blob, keys, pos_at, role_at, role_number, time_at, uuid_at},
 };
 
 pub fn get(conn: &dyn Session, id: PersonId) -> StoreResult<Option<Person>> {
-    conn.one("SELECT id, name, hue, role, joined_at, version FROM person WHERE id = ?", params![blob(id.uuid())], row)
+    Ok(get_each(conn, &[id])?.pop().flatten())
+}
+
+/// Those of each id, at once.
+pub fn get_each(conn: &dyn Session, ids: &[PersonId]) -> StoreResult<Vec<Option<Person>>> {
+    let sql = "SELECT id, name, hue, role, joined_at, version FROM person WHERE id = ?";
+    conn.one_of_each(sql, &keys(ids, |it| it.uuid()), row)
 }
 
 pub fn put(conn: &dyn Session, it: &Person) -> StoreResult<()> {

@@ -3,6 +3,8 @@
 //! SQLite and Postgres run the same text of SQL: `?` for parameters, 64-bit integers also for flags, bytes for ids. So
 //! each query stands in one place, in the file of its noun, and the same stories prove both.
 
+use std::fmt;
+
 use super::{StoreError, StoreResult};
 
 /// A connection with an open transaction. Calls block the thread; they run on threads that may.
@@ -15,14 +17,33 @@ pub trait Session {
         each: &mut dyn FnMut(&Row<'_>) -> StoreResult<Next>,
     ) -> StoreResult<()>;
 
-    /// Runs a statement; how many rows it changed.
-    fn run(&self, sql: &str, params: &[Param<'_>]) -> StoreResult<u64>;
+    /// Runs a query once for each list of parameters, all at once where the database is elsewhere; hands over its rows,
+    /// with the number of their list.
+    fn query_each(
+        &self,
+        sql: &str,
+        lists: &[Vec<Param<'_>>],
+        each: &mut dyn FnMut(usize, &Row<'_>) -> StoreResult<()>,
+    ) -> StoreResult<()>;
+
+    /// Runs a statement that writes. It may go out without waiting: then its failure comes with a later call, with
+    /// [`Session::settle`] at the latest.
+    fn run(&self, sql: &str, params: &[Param<'_>]) -> StoreResult<()>;
+
+    /// Waits for all that was run; the first failure of it.
+    fn settle(&self) -> StoreResult<()>;
+
+    /// Grows with each statement that writes and with each that fails: whether there may be something to undo.
+    fn touched(&self) -> u64;
 
     /// Runs statements without parameters.
     fn script(&self, sql: &str) -> StoreResult<()>;
 
     /// Whether the transaction still stands: a full or failing disk ends it by itself.
     fn is_open(&self) -> bool;
+
+    /// Begins a transaction that reads one snapshot of the database.
+    fn begin_read(&self) -> StoreResult<()>;
 
     /// Begins a transaction that writes, and waits until it is the only one of the campus: whoever then reads the head
     /// sees all changes below it, so that commit order is the order of positions (design section 5).
@@ -69,6 +90,24 @@ impl dyn Session + '_ {
         Ok(self.one(sql, params, |_| Ok(()))?.is_some())
     }
 
+    /// The first row of a query for each key; none where there is none.
+    pub fn one_of_each<T>(
+        &self,
+        sql: &str,
+        keys: &[impl ToParams],
+        map: impl Fn(&Row<'_>) -> StoreResult<T>,
+    ) -> StoreResult<Vec<Option<T>>> {
+        let lists: Vec<Vec<Param<'_>>> = keys.iter().map(ToParams::params).collect();
+        let mut found: Vec<Option<T>> = lists.iter().map(|_| None).collect();
+        self.query_each(sql, &lists, &mut |at, row| {
+            if found[at].is_none() {
+                found[at] = Some(map(row)?);
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
     /// All rows of a query. It is the query that bounds them.
     pub fn all<T>(
         &self,
@@ -86,12 +125,50 @@ impl dyn Session + '_ {
 }
 
 /// A value on its way into a statement.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Param<'a> {
     Null,
     Int(i64),
     Text(&'a str),
     Bytes(&'a [u8]),
+}
+
+/// Says nothing of the value: the library for Postgres prints parameters into the log if that is at `debug`, and they are
+/// what people wrote, and hashes of their tokens.
+impl fmt::Debug for Param<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("_")
+    }
+}
+
+/// A value that is kept: read for another database, or waiting to be sent.
+pub enum Value {
+    Null,
+    Int(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Value {
+    pub fn param(&self) -> Param<'_> {
+        match self {
+            Self::Null => Param::Null,
+            Self::Int(value) => Param::Int(*value),
+            Self::Text(value) => Param::Text(value),
+            Self::Bytes(value) => Param::Bytes(value),
+        }
+    }
+}
+
+impl From<Param<'_>> for Value {
+    fn from(param: Param<'_>) -> Self {
+        match param {
+            Param::Null => Self::Null,
+            Param::Int(value) => Self::Int(value),
+            Param::Text(value) => Self::Text(value.to_owned()),
+            Param::Bytes(value) => Self::Bytes(value.to_owned()),
+        }
+    }
 }
 
 /// What can be a parameter.
@@ -110,6 +187,23 @@ macro_rules! integers {
 }
 
 integers!(i64 i32 u32 u16 bool);
+
+/// What a list of parameters can be made of, for one round of a query.
+pub trait ToParams {
+    fn params(&self) -> Vec<Param<'_>>;
+}
+
+impl<const N: usize> ToParams for [u8; N] {
+    fn params(&self) -> Vec<Param<'_>> {
+        vec![self.param()]
+    }
+}
+
+impl<A: ToParam, B: ToParam> ToParams for (A, B) {
+    fn params(&self) -> Vec<Param<'_>> {
+        vec![self.0.param(), self.1.param()]
+    }
+}
 
 impl ToParam for str {
     fn param(&self) -> Param<'_> {

@@ -223,7 +223,7 @@ impl Live {
         }
         let lifetime = self.relay.settings().stream_lifetime;
         let over = self.bye_at.is_some_and(|it| it <= Instant::now());
-        over.then(|| self.bye(ByeReason::Lifetime, BYE_CLOSES_MAX.min(lifetime / 2)))
+        over.then(|| self.bye(ByeReason::Lifetime, closes(lifetime)))
     }
 
     fn bye(&mut self, reason: ByeReason, closes: Duration) -> Bytes {
@@ -232,6 +232,8 @@ impl Live {
         self.sent_at = now;
         // A restarting relay is back after the drain at the earliest; readers come back spread over as long again.
         let reconnect = match reason {
+            // Other instances are there already.
+            ByeReason::Shutdown if self.relay.store().is_shared() => closes / 2,
             ByeReason::Shutdown => self.relay.settings().drain + closes,
             ByeReason::Lifetime | ByeReason::Revoked => Duration::ZERO,
         };
@@ -265,9 +267,16 @@ fn first_bytes(relay: &Relay, who: Who, opening: &Opening) -> Bytes {
     frame::joined(&frames)
 }
 
-/// A lifetime less a random 0 to 20 %, so that streams that opened together do not end together. Zero: none.
+/// When the `bye` comes, so that the stream is closed by the end of its lifetime, less a random 0 to 20 %: streams that
+/// opened together do not end together. No lifetime: never.
 fn bye_at(lifetime: Duration, now: Instant) -> Option<Instant> {
-    (!lifetime.is_zero()).then(|| now + lifetime.mul_f64(1.0 - rand::rng().random_range(0.0..=0.2)))
+    let ends = lifetime.mul_f64(1.0 - rand::rng().random_range(0.0..=0.2));
+    (!lifetime.is_zero()).then(|| now + ends - closes(lifetime))
+}
+
+/// How long a stream of that lifetime goes on after its `bye`.
+fn closes(lifetime: Duration) -> Duration {
+    BYE_CLOSES_MAX.min(lifetime / 4)
 }
 
 fn millis(duration: Duration) -> u32 {

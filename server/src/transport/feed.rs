@@ -16,10 +16,12 @@ use crate::{
 /// Keeps the ring at the head of the log while anyone listens.
 pub async fn follow(transport: Transport, store: Arc<Store>, epoch: Epoch) {
     let mut told = transport.0.told.subscribe();
+    let mut behind_since = None;
     loop {
         transport.listened().await;
-        if let Err(failure) = catch_up(&transport, &store, &epoch).await {
+        if let Err(failure) = catch_up(&transport, &store, &epoch, &mut behind_since).await {
             tracing::warn!(%failure, "the log cannot be read; trying again");
+            metrics::lag_time(*behind_since.get_or_insert_with(Instant::now));
         }
         let check = Instant::now() + HEAD_CHECK;
         tokio::select! {
@@ -33,16 +35,23 @@ pub async fn follow(transport: Transport, store: Arc<Store>, epoch: Epoch) {
     }
 }
 
-async fn catch_up(transport: &Transport, store: &Arc<Store>, epoch: &Epoch) -> Result<(), Failure> {
-    let begun = Instant::now();
+/// Reads until the ring is at the head; `behind_since` is when it was first seen not to be, until it is.
+async fn catch_up(
+    transport: &Transport,
+    store: &Arc<Store>,
+    epoch: &Epoch,
+    behind_since: &mut Option<Instant>,
+) -> Result<(), Failure> {
     loop {
         let after = transport.head();
         let wanted = store.read(|conn| Ok::<_, Failure>(campus::head(conn)?)).await?;
-        metrics::lag(wanted.get().saturating_sub(after.get()), begun.elapsed().as_secs_f64());
+        metrics::lag(wanted.get().saturating_sub(after.get()));
         if wanted <= after {
-            metrics::lag(0, 0.0);
+            *behind_since = None;
+            metrics::is_current();
             return Ok(());
         }
+        metrics::lag_time(*behind_since.get_or_insert_with(Instant::now));
         if wanted.get() - after.get() > transport.0.ring_changes_max as u64 {
             transport.skip_to(wanted);
             return Ok(());

@@ -2,24 +2,23 @@
 //!
 //! It is an optimisation (design 3.8): whatever it loses, repeats or never gets comes from the database.
 
+mod server;
+
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use circles_protocol::{CampusId, CircleId, Epoch, PersonId, Pos, Scope};
 use futures::StreamExt;
 use redis::{
-    AsyncCommands, AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, Script,
+    AsyncCommands, ErrorKind, RedisError, RedisResult, Script,
     aio::MultiplexedConnection,
-    sentinel::{SentinelClient, SentinelServerType},
     streams::{StreamId, StreamReadOptions, StreamReadReply},
 };
 use tokio::sync::mpsc;
 
+use self::server::Server;
 use super::{
     Transport, feed,
     ring::{Entry, Subject},
@@ -27,7 +26,9 @@ use super::{
 use crate::{
     ephemeral::{Ephemeral, carry},
     failure::Failure,
-    limits::{REDIS_APPEND_MAX, REDIS_BLOCK_MS, REDIS_QUEUE_MAX, REDIS_READ_MAX, REDIS_RETRY, REDIS_TIMEOUT},
+    limits::{
+        REDIS_APPEND_MAX, REDIS_BLOCK_MS, REDIS_CHECK, REDIS_QUEUE_MAX, REDIS_READ_MAX, REDIS_RETRY, REDIS_TIMEOUT,
+    },
     metrics,
     store::{OpenError, Store, campus},
 };
@@ -44,14 +45,8 @@ struct Inner {
     append: Script,
     queue: mpsc::Sender<Vec<Arc<Entry>>>,
     queued: Mutex<Option<mpsc::Receiver<Vec<Arc<Entry>>>>>,
-    up: AtomicBool,
-}
-
-/// Where Redis is.
-enum Server {
-    One(Client),
-    /// The sentinels know which of several is the master.
-    Sentinels(tokio::sync::Mutex<SentinelClient>),
+    /// Whether it answered last; none before it was tried.
+    up: Mutex<Option<bool>>,
 }
 
 /// What an append came to.
@@ -76,7 +71,7 @@ impl Redis {
             append: Script::new(include_str!("append.lua")),
             queue,
             queued: Mutex::new(Some(queued)),
-            up: AtomicBool::new(false),
+            up: Mutex::new(None),
         })))
     }
 
@@ -110,14 +105,19 @@ impl Redis {
         let mut conn = self.0.server.connect(Some(REDIS_TIMEOUT)).await?;
         self.warn_of_eviction(&mut conn).await;
         self.up();
-        while let Some(mut entries) = queued.recv().await {
+        loop {
+            let Ok(next) = tokio::time::timeout(REDIS_CHECK, queued.recv()).await else {
+                // Nothing to append for a while: whether it is there is known all the same.
+                let () = redis::cmd("PING").query_async(&mut conn).await?;
+                continue;
+            };
+            let Some(mut entries) = next else { return Ok(()) };
             while entries.len() < REDIS_APPEND_MAX {
                 let Ok(more) = queued.try_recv() else { break };
                 entries.extend(more);
             }
             self.append(&mut conn, store, &entries).await?;
         }
-        Ok(())
     }
 
     /// Appends changes after whatever the stream lacks before them.
@@ -264,17 +264,21 @@ impl Redis {
     }
 
     fn up(&self) {
-        metrics::redis(true);
-        if !self.0.up.swap(true, Ordering::Relaxed) {
+        if self.changes(true) {
             tracing::info!("Redis is there");
         }
     }
 
     fn down(&self, what: &str, error: &RedisError) {
-        metrics::redis(false);
-        if self.0.up.swap(false, Ordering::Relaxed) {
+        if self.changes(false) {
             tracing::warn!(%error, "Redis cannot be {what}: messages come from the database, up to 2 s later");
         }
+    }
+
+    /// Notes whether Redis answers; true if that is news.
+    fn changes(&self, up: bool) -> bool {
+        metrics::redis(up);
+        self.0.up.lock().unwrap_or_else(PoisonError::into_inner).replace(up) != Some(up)
     }
 
     /// With another policy Redis throws streams away when its memory is full: nothing is lost, but all is slower.
@@ -284,38 +288,6 @@ impl Redis {
             info.ok().and_then(|it| Some(it.lines().find_map(|it| it.strip_prefix("maxmemory_policy:"))?.to_owned()));
         if let Some(policy) = policy.filter(|it| it != "noeviction") {
             tracing::warn!(%policy, "set maxmemory-policy to noeviction in Redis");
-        }
-    }
-}
-
-impl Server {
-    /// `redis://…` and `rediss://…` as everywhere; `redis+sentinel://host:port,host:port/service[/db]` and
-    /// `rediss+sentinel://…` for sentinels.
-    fn parse(url: &str) -> RedisResult<Self> {
-        let sentinels = url.split_once("+sentinel://");
-        let Some((scheme, rest)) = sentinels else { return Ok(Self::One(Client::open(url)?)) };
-        let (hosts, service) =
-            rest.split_once('/').ok_or_else(|| strange("redis+sentinel://host:port,…/service names a service"))?;
-        let hosts: Vec<String> = hosts.split(',').map(|it| format!("{scheme}://{it}/")).collect();
-        let client = SentinelClient::build(hosts, service, None, SentinelServerType::Master)?;
-        Ok(Self::Sentinels(tokio::sync::Mutex::new(client)))
-    }
-
-    /// A new connection: one that broke may belong to a master that is none any more.
-    async fn connect(&self, response_timeout: Option<Duration>) -> RedisResult<MultiplexedConnection> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(REDIS_TIMEOUT))
-            .set_response_timeout(response_timeout);
-        self.client().await?.get_multiplexed_async_connection_with_config(&config).await
-    }
-
-    /// The present master.
-    async fn client(&self) -> RedisResult<Client> {
-        match self {
-            Self::One(client) => Ok(client.clone()),
-            Self::Sentinels(client) => tokio::time::timeout(REDIS_TIMEOUT, client.lock().await.async_get_client())
-                .await
-                .map_err(|_| strange("no sentinel answers"))?,
         }
     }
 }
@@ -376,13 +348,5 @@ mod tests {
         }
         assert_eq!(unless_empty(&subject_text(None), subject_of), Some(None));
         assert_eq!(unless_empty("nonsense", subject_of), None);
-    }
-
-    #[test]
-    fn addresses_of_one_server_and_of_sentinels_are_understood() {
-        assert!(matches!(Server::parse("redis://127.0.0.1:6379/2"), Ok(Server::One(_))));
-        assert!(matches!(Server::parse("redis+sentinel://a:26379,b:26379/main"), Ok(Server::Sentinels(_))));
-        assert!(Server::parse("redis+sentinel://a:26379").is_err());
-        assert!(Server::parse("http://a").is_err());
     }
 }

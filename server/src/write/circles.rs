@@ -7,10 +7,10 @@ use circles_protocol::{
 
 use super::{Tx, members};
 use crate::{
-    access,
+    access::{self, Facts},
     failure::Failure,
     secret::content_hash,
-    store::{circles, circles::StoredCircle},
+    store::circles::StoredCircle,
 };
 
 /// Creates a circle, once (design 3.2); its maker owns it.
@@ -21,7 +21,7 @@ pub fn create(tx: &mut Tx<'_>, person: &Person, request: &CreateCircle) -> Resul
         CircleKind::Private => b"private",
     };
     let hash = content_hash(&[person.id.uuid().as_bytes(), name.as_bytes(), topic.as_bytes(), access]);
-    if let Some(present) = circles::get(tx.conn(), request.id)? {
+    if let Some(present) = tx.circle(request.id)? {
         return if present.content_hash == hash { Ok(()) } else { Err(Failure::of(Code::IdConflict)) };
     }
     tx.put_circle(StoredCircle {
@@ -42,7 +42,7 @@ pub fn create(tx: &mut Tx<'_>, person: &Person, request: &CreateCircle) -> Resul
 
 /// Changes name and topic, for moderators and owners.
 pub fn edit(tx: &mut Tx<'_>, person: &Person, id: CircleId, request: &EditCircle) -> Result<(), Failure> {
-    let (seen, role) = access::member(tx.conn(), id, person)?;
+    let (seen, role) = access::member(tx, id, person)?;
     if role < Role::Moderator {
         return Err(Failure::new(Code::Forbidden, "only a moderator or owner of the circle edits it"));
     }

@@ -11,9 +11,10 @@ use super::{
     messages::{self, Imported},
 };
 use crate::{
+    access::Facts,
     failure::Failure,
     secret::content_hash,
-    store::{circles, circles::StoredCircle, memberships, messages as stored, people},
+    store::{circles::StoredCircle, messages as stored},
 };
 
 /// A line that was checked.
@@ -37,7 +38,7 @@ pub struct Stored {
 }
 
 /// Stores a batch of lines.
-pub fn store(tx: &mut Tx<'_>, lines: Vec<Line>) -> Result<Stored, Failure> {
+pub fn store(tx: &mut Tx<'_>, lines: &[Line]) -> Result<Stored, Failure> {
     let mut done = Stored::default();
     let mut authors: HashMap<(CircleId, PersonId), Person> = HashMap::new();
     let mut heads: HashMap<CircleId, Seq> = HashMap::new();
@@ -51,18 +52,18 @@ pub fn store(tx: &mut Tx<'_>, lines: Vec<Line>) -> Result<Stored, Failure> {
         let author_id = person_id(&line.from);
         let person = match authors.entry((circle, author_id)) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(author(tx, circle, author_id, &line)?),
+            Entry::Vacant(new) => new.insert(author(tx, circle, author_id, line)?),
         };
         let head = match heads.get(&circle) {
             Some(head) => *head,
-            None => circles::get(tx.conn(), circle)?.ok_or_else(Failure::not_found)?.head_seq,
+            None => tx.circle(circle)?.ok_or_else(Failure::not_found)?.head_seq,
         };
         let seq = head.next();
         let reply_to = match line.reply_to.map(|n| message_id(circle, n)) {
             Some(answered) if stored::exists(tx.conn(), answered)? => Some(answered),
             _ => None,
         };
-        let message = Imported { id, circle, seq, text: line.text, reply_to, at: line.at };
+        let message = Imported { id, circle, seq, text: line.text.clone(), reply_to, at: line.at };
         messages::import(tx, person, message)?;
         heads.insert(circle, seq);
         done.imported += 1;
@@ -72,7 +73,7 @@ pub fn store(tx: &mut Tx<'_>, lines: Vec<Line>) -> Result<Stored, Failure> {
 
 /// The author of a line, in its circle; both are made if need be.
 fn author(tx: &mut Tx<'_>, circle: CircleId, id: PersonId, line: &Line) -> Result<Person, Failure> {
-    let person = match people::get(tx.conn(), id)? {
+    let person = match tx.person(id)? {
         Some(person) => person,
         None => tx.put_person(Person {
             id,
@@ -83,7 +84,7 @@ fn author(tx: &mut Tx<'_>, circle: CircleId, id: PersonId, line: &Line) -> Resul
             version: Pos::ZERO,
         })?,
     };
-    if circles::get(tx.conn(), circle)?.is_none() {
+    if tx.circle(circle)?.is_none() {
         tx.put_circle(StoredCircle {
             circle: Circle {
                 id: circle,
@@ -98,7 +99,7 @@ fn author(tx: &mut Tx<'_>, circle: CircleId, id: PersonId, line: &Line) -> Resul
             content_hash: content_hash(&[b"import", line.circle.as_bytes()]),
         })?;
     }
-    if memberships::get(tx.conn(), circle, id)?.is_none() {
+    if tx.membership(circle, id)?.is_none() {
         tx.put_membership(circles_protocol::Membership {
             circle_id: circle,
             person_id: id,

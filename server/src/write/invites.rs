@@ -26,7 +26,7 @@ pub fn create(tx: &mut Tx<'_>, of: &Campus, person: &Person, request: &CreateInv
         return if same { Ok(present) } else { Err(Failure::of(Code::IdConflict)) };
     }
     if let Some(circle) = request.circle_id {
-        access::member(tx.conn(), circle, person)?;
+        access::member(tx, circle, person)?;
     }
     let now = tx.now();
     let invite = StoredInvite {

@@ -7,6 +7,7 @@ use circles_protocol::{
 
 use super::{Tx, members};
 use crate::{
+    access::Facts,
     failure::Failure,
     secret::{content_hash, digest, token_hash},
     store::{
@@ -29,7 +30,7 @@ pub fn join(tx: &mut Tx<'_>, of: &Campus, request: &Join) -> Result<Joined, Fail
         request.device_name.trim().as_bytes(),
         request.token.as_bytes(),
     ]);
-    if let Some(device) = devices::get(conn, request.device_id)? {
+    if let Some(device) = tx.device(request.device_id)? {
         return again(conn, of, &device, hash);
     }
     let invite = usable(conn, &request.code, tx.now().0)?;
@@ -38,7 +39,7 @@ pub fn join(tx: &mut Tx<'_>, of: &Campus, request: &Join) -> Result<Joined, Fail
         return Err(Failure::new(Code::IdConflict, "this token is in use"));
     }
     let person = match (invite.device, invite.created_by) {
-        (true, Some(maker)) => people::get(conn, maker)?.ok_or_else(Failure::not_found)?,
+        (true, Some(maker)) => tx.person(maker)?.ok_or_else(Failure::not_found)?,
         _ => enter(tx, &invite, request.person_id, name)?,
     };
     let now = tx.now();
@@ -52,7 +53,7 @@ pub fn join(tx: &mut Tx<'_>, of: &Campus, request: &Join) -> Result<Joined, Fail
         last_seen_at: now,
         revoked_at: None,
     };
-    devices::insert(conn, &device, &token)?;
+    tx.insert_device(&device, &token)?;
     invites::count_use(conn, invite.id)?;
     Ok(joined(of, person, &device, invite.circle_id))
 }
@@ -86,7 +87,7 @@ fn again(conn: &dyn Session, of: &Campus, device: &StoredDevice, hash: [u8; 32])
 
 /// Makes a person of the campus, in General and in the invite's circle.
 fn enter(tx: &mut Tx<'_>, invite: &StoredInvite, id: PersonId, name: &str) -> Result<Person, Failure> {
-    if people::get(tx.conn(), id)?.is_some() {
+    if tx.person(id)?.is_some() {
         return Err(Failure::new(Code::IdConflict, "this person has already joined"));
     }
     let person = tx.put_person(Person {

@@ -6,18 +6,18 @@ use circles_protocol::{
 
 use super::Tx;
 use crate::{
-    access,
+    access::{self, Facts},
     failure::Failure,
-    store::{circles, memberships, people, read_markers},
+    store::{memberships, read_markers},
 };
 
 /// Makes a person a member; nothing happens if they are. Their unread begin now, not with the circle's first message.
 pub fn bring_in(tx: &mut Tx<'_>, circle: CircleId, person: PersonId, role: Role) -> Result<(), Failure> {
-    let before = memberships::get(tx.conn(), circle, person)?;
+    let before = tx.membership(circle, person)?;
     if before.is_some_and(|it| it.state == MembershipState::Joined) {
         return Ok(());
     }
-    let head = circles::get(tx.conn(), circle)?.ok_or_else(Failure::not_found)?.head_seq;
+    let head = tx.circle(circle)?.ok_or_else(Failure::not_found)?.head_seq;
     put(tx, circle, person, MembershipState::Joined, role)?;
     advance(tx, circle, person, head)?;
     Ok(())
@@ -25,7 +25,7 @@ pub fn bring_in(tx: &mut Tx<'_>, circle: CircleId, person: PersonId, role: Role)
 
 /// Enters an open circle.
 pub fn join(tx: &mut Tx<'_>, person: &Person, circle: CircleId) -> Result<(), Failure> {
-    let seen = access::seen(tx.conn(), circle, person.id)?;
+    let seen = access::seen(tx, circle, person.id)?;
     if seen.joined().is_none() && seen.stored.circle.kind == CircleKind::Private {
         return Err(Failure::not_found());
     }
@@ -34,7 +34,7 @@ pub fn join(tx: &mut Tx<'_>, person: &Person, circle: CircleId) -> Result<(), Fa
 
 /// Leaves a circle. Leaving twice is leaving once.
 pub fn leave(tx: &mut Tx<'_>, person: &Person, circle: CircleId) -> Result<(), Failure> {
-    let (seen, _) = match access::member(tx.conn(), circle, person) {
+    let (seen, _) = match access::member(tx, circle, person) {
         Err(failure) if failure.code == Code::NotMember => return Ok(()),
         other => other?,
     };
@@ -46,8 +46,8 @@ pub fn leave(tx: &mut Tx<'_>, person: &Person, circle: CircleId) -> Result<(), F
 
 /// A member brings another person of the campus in.
 pub fn add(tx: &mut Tx<'_>, person: &Person, circle: CircleId, other: PersonId) -> Result<(), Failure> {
-    access::member(tx.conn(), circle, person)?;
-    if people::get(tx.conn(), other)?.is_none() {
+    access::member(tx, circle, person)?;
+    if tx.person(other)?.is_none() {
         return Err(Failure::new(Code::NotFound, "there is no such person"));
     }
     bring_in(tx, circle, other, Role::Member)
@@ -55,8 +55,8 @@ pub fn add(tx: &mut Tx<'_>, person: &Person, circle: CircleId, other: PersonId) 
 
 /// Removes a member: for moderators and owners, and nobody above oneself. Removing twice is removing once.
 pub fn remove(tx: &mut Tx<'_>, person: &Person, circle: CircleId, other: PersonId) -> Result<(), Failure> {
-    let (_, role) = access::member(tx.conn(), circle, person)?;
-    let Some(membership) = memberships::get(tx.conn(), circle, other)? else { return Err(Failure::not_found()) };
+    let (_, role) = access::member(tx, circle, person)?;
+    let Some(membership) = tx.membership(circle, other)? else { return Err(Failure::not_found()) };
     if membership.state != MembershipState::Joined {
         return Ok(());
     }
@@ -78,11 +78,12 @@ pub fn set_role(
     other: PersonId,
     role: Role,
 ) -> Result<Member, Failure> {
-    let (_, own) = access::member(tx.conn(), circle, person)?;
+    let (_, own) = access::member(tx, circle, person)?;
     if own < Role::Owner {
         return Err(Failure::new(Code::Forbidden, "only an owner of the circle changes roles"));
     }
-    let mut membership = memberships::get(tx.conn(), circle, other)?
+    let mut membership = tx
+        .membership(circle, other)?
         .filter(|it| it.state == MembershipState::Joined)
         .ok_or_else(Failure::not_found)?;
     if membership.role != role {
@@ -90,13 +91,13 @@ pub fn set_role(
         membership.role = role;
         membership = tx.put_membership(membership)?;
     }
-    let person = people::get(tx.conn(), other)?.ok_or_else(Failure::not_found)?;
+    let person = tx.person(other)?.ok_or_else(Failure::not_found)?;
     Ok(Member { person, membership })
 }
 
 /// Reads a circle up to a message; a lower number changes nothing.
 pub fn mark_read(tx: &mut Tx<'_>, person: &Person, circle: CircleId, seq: Seq) -> Result<ReadMarker, Failure> {
-    let (seen, _) = access::member(tx.conn(), circle, person)?;
+    let (seen, _) = access::member(tx, circle, person)?;
     if seq > seen.stored.head_seq {
         let detail = format!("the circle's last message is number {}", seen.stored.head_seq);
         return Err(Failure::new(Code::InvalidBody, detail));

@@ -7,24 +7,24 @@ use circles_protocol::{
 
 use super::Tx;
 use crate::{
-    access,
+    access::{self, Facts},
     failure::Failure,
     limits::REACTIONS_PER_PERSON_MAX,
     secret::content_hash,
-    store::{messages, messages::StoredMessage, reactions},
+    store::{messages::StoredMessage, reactions},
 };
 
 /// Stores a message, once (design 3.2).
 pub fn post(tx: &mut Tx<'_>, person: &Person, circle: CircleId, request: &PostMessage) -> Result<Receipt, Failure> {
     let hash = hash_of(person, circle, &request.text, request.reply_to);
-    if let Some(present) = messages::get(tx.conn(), request.id)? {
+    if let Some(present) = tx.message(request.id)? {
         // The first answer, also to a person who has left meanwhile: the message was accepted (design 3.1).
         let same = present.content_hash == hash;
         return if same { Ok(receipt(&present)) } else { Err(Failure::of(Code::IdConflict)) };
     }
-    let (seen, _) = access::member(tx.conn(), circle, person)?;
+    let (seen, _) = access::member(tx, circle, person)?;
     if let Some(id) = request.reply_to {
-        let answered = messages::get(tx.conn(), id)?.is_some_and(|it| it.message.circle_id == circle);
+        let answered = tx.message(id)?.is_some_and(|it| it.message.circle_id == circle);
         if !answered {
             return Err(Failure::new(Code::InvalidBody, "reply_to is no message of this circle"));
         }
@@ -51,7 +51,7 @@ pub fn post(tx: &mut Tx<'_>, person: &Person, circle: CircleId, request: &PostMe
 
 /// Changes the text; for the author.
 pub fn edit(tx: &mut Tx<'_>, person: &Person, id: MessageId, text: &str) -> Result<Message, Failure> {
-    let (mut message, _) = access::message(tx.conn(), id, person)?;
+    let (mut message, _) = access::message(tx, id, person)?;
     if message.author_id != person.id {
         return Err(Failure::new(Code::Forbidden, "only its author edits a message"));
     }
@@ -68,7 +68,7 @@ pub fn edit(tx: &mut Tx<'_>, person: &Person, id: MessageId, text: &str) -> Resu
 
 /// Leaves a tombstone; for the author, moderators and owners.
 pub fn delete(tx: &mut Tx<'_>, person: &Person, id: MessageId) -> Result<Message, Failure> {
-    let (mut message, role) = access::message(tx.conn(), id, person)?;
+    let (mut message, role) = access::message(tx, id, person)?;
     if message.author_id != person.id && role < Role::Moderator {
         return Err(Failure::new(Code::Forbidden, "only its author or a moderator deletes a message"));
     }
@@ -82,7 +82,7 @@ pub fn delete(tx: &mut Tx<'_>, person: &Person, id: MessageId) -> Result<Message
 
 /// Reacts, or takes a reaction back.
 pub fn react(tx: &mut Tx<'_>, person: &Person, id: MessageId, request: &React) -> Result<Reaction, Failure> {
-    let (message, _) = access::message(tx.conn(), id, person)?;
+    let (message, _) = access::message(tx, id, person)?;
     if message.deleted_at.is_some() {
         return Err(Failure::of(Code::MessageDeleted));
     }

@@ -1,16 +1,31 @@
 //! The transaction of one batch: it numbers the changes and writes their log rows.
 
-use circles_protocol::{
-    Change, Circle, CircleKind, Entity, Membership, Message, Person, Pos, Reaction, ReadMarker, RevokedDevice, Scope,
-    UnixMs,
+use std::{
+    cell::RefCell,
+    collections::{HashMap, hash_map::Entry},
+    hash::Hash,
 };
 
-use super::{Answer, Command};
+use circles_protocol::{
+    Change, Circle, CircleId, CircleKind, DeviceId, Entity, Membership, Message, MessageId, Person, PersonId, Pos,
+    Reaction, ReadMarker, RevokedDevice, Scope, UnixMs,
+};
+
+use super::{
+    command::{Command, Reads},
+    known::Known,
+};
 use crate::{
+    access::Facts,
     clock,
     failure::Failure,
     store::{
-        StoreResult, campus, circles, devices, log, memberships, messages, people, reactions, read_markers,
+        StoreResult, campus,
+        circles::{self, StoredCircle},
+        devices::{self, StoredDevice},
+        log, memberships,
+        messages::{self, StoredMessage},
+        people, reactions, read_markers,
         session::Session,
     },
 };
@@ -21,44 +36,68 @@ pub struct Tx<'c> {
     head: Pos,
     now: UnixMs,
     changes: Vec<Change>,
+    known: RefCell<Known>,
 }
 
 impl<'c> Tx<'c> {
-    pub(super) fn begin(conn: &'c dyn Session) -> StoreResult<Self> {
+    /// Begins, and reads what a batch is going to look at.
+    pub(super) fn begin(conn: &'c dyn Session, batch: &[Reads]) -> StoreResult<Self> {
         conn.begin_write()?;
-        Ok(Self { conn, head: campus::head(conn)?, now: clock::now(), changes: Vec::new() })
+        let (head, known) = (campus::head(conn)?, Known::of(conn, batch)?);
+        Ok(Self { conn, head, now: clock::now(), changes: Vec::new(), known: RefCell::new(known) })
     }
 
-    /// Runs one command; if it is refused, its writes are undone. An error means that the whole transaction is lost.
-    pub(super) fn attempt(&mut self, command: Command, answers: &mut Vec<Answer>) -> Result<(), Failure> {
-        let (head, kept) = (self.head, self.changes.len());
-        if let Err(error) = self.conn.script("SAVEPOINT command") {
-            let failure = Failure::from(error);
-            answers.push(command(Err(failure.clone())).answer);
-            return Err(failure);
+    /// Applies commands without a savepoint for each; false if that came to something that has to be undone. An error means
+    /// that the whole transaction is lost.
+    pub(super) fn together(&mut self, batch: &mut [Box<dyn Command>]) -> Result<bool, Failure> {
+        for command in batch {
+            let before = self.conn.touched();
+            if let Err(failure) = command.apply(self) {
+                if !self.conn.is_open() {
+                    return Err(failure);
+                }
+                if self.conn.touched() != before {
+                    return Ok(false);
+                }
+            }
         }
-        let applied = command(Ok(self));
-        answers.push(applied.answer);
-        let Some(failure) = applied.refused else {
-            return Ok(self.conn.script("RELEASE command")?);
-        };
+        match self.write_head() {
+            Err(error) if !self.conn.is_open() => Err(error.into()),
+            written => Ok(written.is_ok()),
+        }
+    }
+
+    /// Applies one command; if it is refused, its writes are undone. An error means that the whole transaction is lost.
+    pub(super) fn attempt(&mut self, command: &mut dyn Command) -> Result<(), Failure> {
+        let (head, kept) = (self.head, self.changes.len());
+        self.conn.script("SAVEPOINT command")?;
+        let applied = command.apply(self).and_then(|()| Ok(self.conn.settle()?));
+        let Err(failure) = applied else { return Ok(self.conn.script("RELEASE command")?) };
         if !self.conn.is_open() {
             // A full disk, a failing one, or a lost connection: everything is rolled back, also what came before in this
             // batch.
             return Err(failure);
         }
+        command.refuse(failure);
         self.conn.script("ROLLBACK TO command; RELEASE command")?;
         self.head = head;
         self.changes.truncate(kept);
+        self.known.take();
         Ok(())
     }
 
+    /// Makes all durable.
     pub(super) fn commit(self) -> StoreResult<Vec<Change>> {
+        self.write_head()?;
+        self.conn.script("COMMIT")?;
+        Ok(self.changes)
+    }
+
+    fn write_head(&self) -> StoreResult<()> {
         if !self.changes.is_empty() {
             campus::set_head(self.conn, self.head)?;
         }
-        self.conn.script("COMMIT")?;
-        Ok(self.changes)
+        self.conn.settle()
     }
 
     pub(super) fn roll_back(conn: &dyn Session) {
@@ -88,14 +127,16 @@ impl<'c> Tx<'c> {
     pub fn put_person(&mut self, mut it: Person) -> Result<Person, Failure> {
         it.version = self.next();
         people::put(self.conn, &it)?;
+        self.known.get_mut().people.insert(it.id, Some(it.clone()));
         self.append(Scope::Campus, Entity::Person(it.clone()))?;
         Ok(it)
     }
 
     /// Writes a circle; sets its version.
-    pub fn put_circle(&mut self, mut it: circles::StoredCircle) -> Result<Circle, Failure> {
+    pub fn put_circle(&mut self, mut it: StoredCircle) -> Result<Circle, Failure> {
         it.circle.version = self.next();
         circles::put(self.conn, &it)?;
+        self.known.get_mut().circles.insert(it.circle.id, Some(it.clone()));
         let scope = match it.circle.kind {
             CircleKind::Open => Scope::Campus,
             CircleKind::Private => Scope::Circle(it.circle.id),
@@ -108,15 +149,21 @@ impl<'c> Tx<'c> {
     pub fn put_membership(&mut self, mut it: Membership) -> Result<Membership, Failure> {
         it.version = self.next();
         memberships::put(self.conn, &it)?;
+        self.known.get_mut().memberships.insert((it.circle_id, it.person_id), Some(it.clone()));
         self.append(Scope::Circle(it.circle_id), Entity::Membership(it.clone()))?;
         Ok(it)
     }
 
     /// Writes a new message and its circle's head; the message already has its numbers.
-    pub fn insert_message(&mut self, it: &messages::StoredMessage) -> Result<(), Failure> {
+    pub fn insert_message(&mut self, it: &StoredMessage) -> Result<(), Failure> {
         assert_eq!(it.created_pos, self.next(), "a message is created at the position of its change");
         messages::insert(self.conn, it)?;
         circles::set_head_seq(self.conn, it.message.circle_id, it.message.seq)?;
+        let known = self.known.get_mut();
+        known.messages.remove(&it.message.id);
+        if let Some(Some(circle)) = known.circles.get_mut(&it.message.circle_id) {
+            circle.head_seq = it.message.seq;
+        }
         self.append(Scope::Circle(it.message.circle_id), Entity::Message(it.message.clone()))
     }
 
@@ -124,6 +171,7 @@ impl<'c> Tx<'c> {
     pub fn update_message(&mut self, mut it: Message) -> Result<Message, Failure> {
         it.version = self.next();
         messages::update(self.conn, &it)?;
+        self.known.get_mut().messages.remove(&it.id);
         self.append(Scope::Circle(it.circle_id), Entity::Message(it.clone()))?;
         Ok(it)
     }
@@ -148,16 +196,63 @@ impl<'c> Tx<'c> {
     pub fn put_revocation(&mut self, mut it: RevokedDevice) -> Result<(), Failure> {
         it.version = self.next();
         devices::revoke(self.conn, &it)?;
+        self.known.get_mut().devices.remove(&it.id);
         self.append(Scope::Person(it.person_id), Entity::RevokedDevice(it))
+    }
+
+    /// Writes a new device, which is not in the log.
+    pub fn insert_device(&mut self, it: &StoredDevice, token_hash: &[u8; 32]) -> Result<(), Failure> {
+        devices::insert(self.conn, it, token_hash)?;
+        self.known.get_mut().devices.remove(&it.id);
+        Ok(())
     }
 
     fn append(&mut self, scope: Scope, entity: Entity) -> Result<(), Failure> {
         let pos = self.next();
         assert_eq!(entity.version(), pos, "an entity's version is the position of its last change");
-        let change = Change { pos, prev: log::scope_head(self.conn, scope)?, scope, entity };
+        let prev = match self.known.get_mut().scope_heads.insert(scope, pos) {
+            Some(prev) => prev,
+            None => log::scope_head(self.conn, scope)?,
+        };
+        let change = Change { pos, prev, scope, entity };
         log::append(self.conn, &change)?;
         self.head = pos;
         self.changes.push(change);
         Ok(())
     }
+}
+
+/// What was read is remembered. What [`Tx::conn`] writes past this is not looked at by it.
+impl Facts for Tx<'_> {
+    fn device(&self, id: DeviceId) -> StoreResult<Option<StoredDevice>> {
+        remembered(&mut self.known.borrow_mut().devices, id, || devices::get(self.conn, id))
+    }
+
+    fn person(&self, id: PersonId) -> StoreResult<Option<Person>> {
+        remembered(&mut self.known.borrow_mut().people, id, || people::get(self.conn, id))
+    }
+
+    fn circle(&self, id: CircleId) -> StoreResult<Option<StoredCircle>> {
+        remembered(&mut self.known.borrow_mut().circles, id, || circles::get(self.conn, id))
+    }
+
+    fn membership(&self, circle: CircleId, person: PersonId) -> StoreResult<Option<Membership>> {
+        let read = || memberships::get(self.conn, circle, person);
+        remembered(&mut self.known.borrow_mut().memberships, (circle, person), read)
+    }
+
+    fn message(&self, id: MessageId) -> StoreResult<Option<StoredMessage>> {
+        remembered(&mut self.known.borrow_mut().messages, id, || messages::get(self.conn, id))
+    }
+}
+
+fn remembered<K: Eq + Hash, V: Clone>(
+    known: &mut HashMap<K, Option<V>>,
+    key: K,
+    read: impl FnOnce() -> StoreResult<Option<V>>,
+) -> StoreResult<Option<V>> {
+    Ok(match known.entry(key) {
+        Entry::Occupied(it) => it.get().clone(),
+        Entry::Vacant(it) => it.insert(read()?).clone(),
+    })
 }

@@ -82,8 +82,7 @@ impl TestRelay {
     }
 
     async fn on(dir: TempDir, settings: Settings) -> Self {
-        // Fails if it was installed before by another test, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = http();
         let settings = Settings { data_dir: dir.path().to_owned(), ..settings };
         let relay = Relay::open(settings.clone()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -93,7 +92,6 @@ impl TestRelay {
             let (relay, stop) = (relay.clone(), stop.clone());
             async move { relay.serve(listener, stop).await }
         });
-        let http = Client::builder().no_proxy().build().unwrap();
         Self { relay, url, http, dir, settings, stop, served: Some(served) }
     }
 
@@ -133,11 +131,7 @@ impl TestRelay {
     }
 
     pub async fn join(&self, code: &str, name: &str) -> Person {
-        let request = join_request(code, name);
-        let response = self.http.post(format!("{}/v1/join", self.url)).json(&request).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::CREATED);
-        let joined: Joined = response.json().await.unwrap();
-        Person { http: self.http.clone(), url: self.url.clone(), token: request.token, joined }
+        join(&self.http, &self.url, code, name).await
     }
 }
 
@@ -147,6 +141,21 @@ impl Drop for TestRelay {
             assert!(self.served.is_none(), "the test left its relay running");
         }
     }
+}
+
+/// A client of relays.
+pub fn http() -> Client {
+    // Fails if it was installed before by another test, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Client::builder().no_proxy().build().unwrap()
+}
+
+/// A new person at the relay of that address.
+pub async fn join(http: &Client, url: &str, code: &str, name: &str) -> Person {
+    let request = join_request(code, name);
+    let response = http.post(format!("{url}/v1/join")).json(&request).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::CREATED);
+    Person { http: http.clone(), url: url.to_owned(), token: request.token, joined: response.json().await.unwrap() }
 }
 
 pub fn join_request(code: &str, name: &str) -> Join {

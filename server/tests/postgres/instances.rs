@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use circles_protocol::{CircleKind, Code, api::Me};
+use circles_protocol::{CircleId, CircleKind, Code, api::Me};
 use circles_relay::{Relay, Settings};
-use circles_test_servers::{Postgres, Redis};
-use common::{Events, Person, TestRelay, message, problem, quick};
+use circles_test_servers::{Postgres, Redis, Sentinel};
+use common::{Event, Events, Person, TestRelay, message, problem, quick};
 use reqwest::Method;
 use serde_json::json;
 
@@ -35,6 +35,38 @@ async fn live(person: &Person) -> Events {
     events
 }
 
+/// Two instances; Ada is at the first and writes in General, Bob is at the second and listens.
+struct Scene {
+    first: TestRelay,
+    second: TestRelay,
+    ada: Person,
+    general: CircleId,
+    bobs: Events,
+}
+
+impl Scene {
+    async fn open(settings: Settings) -> Self {
+        let first = TestRelay::with(settings.clone()).await;
+        let second = first.beside_with(settings).await;
+        let (ada, bob) = (first.owner("Ada").await, at(&second, &first.person("Bob").await));
+        let (general, bobs) = (ada.general().await, live(&bob).await);
+        Self { first, second, ada, general, bobs }
+    }
+
+    /// Ada writes, and Bob sees it; what he saw until then, and how long it took.
+    async fn passes(&mut self, text: &str) -> (Vec<Event>, Duration) {
+        let begun = Instant::now();
+        self.ada.post(self.general, text).await;
+        (self.bobs.until_text(text).await, begun.elapsed())
+    }
+
+    async fn close(self) {
+        drop(self.bobs);
+        self.second.stop().await;
+        self.first.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn instances_that_start_together_make_one_campus_and_one_first_invite() {
     let database = Postgres::shared().unwrap().database().unwrap();
@@ -51,90 +83,52 @@ async fn instances_that_start_together_make_one_campus_and_one_first_invite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_reaches_the_streams_of_another_instance_without_redis() {
-    let first = TestRelay::start().await;
-    let second = first.beside().await;
-    let (ada, bob) = (first.owner("Ada").await, at(&second, &first.person("Bob").await));
-    let general = ada.general().await;
-    let mut events = live(&bob).await;
-    let begun = Instant::now();
-    ada.post(general, "hello").await;
-    events.until_text("hello").await;
-    assert!(begun.elapsed() < BY_HEAD_CHECK, "{:?}", begun.elapsed());
-    drop(events);
-    second.stop().await;
-    first.stop().await;
+    let mut scene = Scene::open(quick()).await;
+    let (_, took) = scene.passes("hello").await;
+    assert!(took < BY_HEAD_CHECK, "{took:?}");
+    scene.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_redis_it_takes_a_moment_and_a_lost_redis_loses_nothing() {
     let redis = Redis::start().unwrap();
-    let first = TestRelay::with(with_redis(&redis)).await;
-    let second = first.beside_with(with_redis(&redis)).await;
-    let (ada, bob) = (first.owner("Ada").await, at(&second, &first.person("Bob").await));
-    let general = ada.general().await;
-    let mut events = live(&bob).await;
+    let mut scene = Scene::open(with_redis(&redis)).await;
     // The readers need a moment to be there.
-    ada.post(general, "first").await;
-    events.until_text("first").await;
-    let begun = Instant::now();
-    ada.post(general, "by redis").await;
-    events.until_text("by redis").await;
-    assert!(begun.elapsed() < BY_REDIS, "{:?}", begun.elapsed());
+    scene.passes("first").await;
+    let (_, took) = scene.passes("by redis").await;
+    assert!(took < BY_REDIS, "{took:?}");
 
     redis.command(&["FLUSHALL"]).unwrap();
-    ada.post(general, "after it was emptied").await;
-    events.until_text("after it was emptied").await;
+    scene.passes("after it was emptied").await;
     redis.kill().unwrap();
-    ada.post(general, "while it is dead").await;
-    events.until_text("while it is dead").await;
+    scene.passes("while it is dead").await;
     redis.restart().unwrap();
-    ada.post(general, "once it is back").await;
-    events.until_text("once it is back").await;
+    scene.passes("once it is back").await;
     // It heals by itself: before long it is fast again.
     let mut n = 0;
-    loop {
+    while scene.passes(&format!("after it came back {n}")).await.1 >= Duration::from_millis(200) {
         n += 1;
-        let begun = Instant::now();
-        let text = format!("after it came back {n}");
-        ada.post(general, &text).await;
-        events.until_text(&text).await;
-        if begun.elapsed() < Duration::from_millis(200) {
-            break;
-        }
         assert!(n < 10, "Redis is not used again");
     }
-    drop(events);
-    second.stop().await;
-    first.stop().await;
+    scene.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_in_redis_that_lost_its_tail_or_went_back_in_time_is_mended() {
     let redis = Redis::start().unwrap();
-    let first = TestRelay::with(with_redis(&redis)).await;
-    let second = first.beside_with(with_redis(&redis)).await;
-    let (ada, bob) = (first.owner("Ada").await, at(&second, &first.person("Bob").await));
-    let general = ada.general().await;
-    let mut events = live(&bob).await;
-    ada.post(general, "first").await;
-    events.until_text("first").await;
+    let mut scene = Scene::open(with_redis(&redis)).await;
+    scene.passes("first").await;
     let key = redis.command(&["KEYS", "circles:*:log"]).unwrap();
     for n in 0..20 {
-        let text = format!("before {n}");
-        ada.post(general, &text).await;
-        events.until_text(&text).await;
+        scene.passes(&format!("before {n}")).await;
         // The newest entries vanish, as after a failover to a replica that lagged.
         let ids = redis.command(&["XREVRANGE", &key, "+", "-", "COUNT", "3"]).unwrap();
         let gone: Vec<&str> = ids.lines().filter(|it| it.ends_with("-0")).collect();
         redis.command(&[&["XDEL", &key][..], &gone].concat()).unwrap();
-        let text = format!("after {n}");
-        ada.post(general, &text).await;
-        let seen = events.until_text(&text).await;
+        let (seen, _) = scene.passes(&format!("after {n}")).await;
         assert_eq!(seen.iter().filter(|it| it.name == "change").count(), 1, "once, and nothing before it again");
     }
-    drop(events);
-    second.stop().await;
-    first.stop().await;
+    scene.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -286,24 +280,47 @@ async fn a_campus_moves_into_postgres_as_the_same_history_and_out_of_a_backup_as
 #[tokio::test(flavor = "multi_thread")]
 async fn who_types_and_who_is_online_is_known_at_another_instance() {
     let redis = Redis::start().unwrap();
-    let first = TestRelay::with(with_redis(&redis)).await;
-    let second = first.beside_with(with_redis(&redis)).await;
-    let (ada, bob) = (first.owner("Ada").await, at(&second, &first.person("Bob").await));
-    let general = ada.general().await;
-    let mut events = live(&bob).await;
+    let mut scene = Scene::open(with_redis(&redis)).await;
     // Ada comes online at the other instance.
-    let hers = live(&ada).await;
+    let hers = live(&scene.ada).await;
+    let ada = scene.ada.clone();
     let mut told = async |wanted: &str| loop {
-        let (name, data) = events.passing().await;
+        let (name, data) = scene.bobs.passing().await;
         if name == wanted && data["person_id"] == json!(ada.id()) {
             break data;
         }
     };
     assert_eq!(told("presence").await["online"], true);
+    let general = scene.general;
     ada.ok::<()>(Method::POST, &format!("/v1/circles/{general}/typing"), json!({ "on": true })).await;
     assert_eq!(told("typing").await["circle_id"], json!(general));
     drop(hers);
-    drop(events);
-    second.stop().await;
-    first.stop().await;
+    scene.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_by_sentinel_loses_nothing_and_the_new_master_is_used() {
+    let sentinel = Sentinel::start().unwrap();
+    let mut scene = Scene::open(Settings { redis: Some(sentinel.url()), ..quick() }).await;
+    scene.passes("first").await;
+    let (_, took) = scene.passes("by the first master").await;
+    assert!(took < BY_REDIS, "{took:?}");
+    sentinel.kill_master().unwrap();
+    let mut n = 0;
+    while !sentinel.has_failed_over().unwrap() {
+        let (seen, _) = scene.passes(&format!("meanwhile {n}")).await;
+        assert_eq!(seen.iter().filter(|it| it.name == "change").count(), 1, "each once");
+        n += 1;
+        assert!(n < 1_000, "there is no new master");
+    }
+    // Both instances find it by themselves.
+    let mut after = 0;
+    while scene.passes(&format!("afterwards {after}")).await.1 >= Duration::from_millis(200) {
+        after += 1;
+        assert!(after < 20, "the new master is not used");
+    }
+    let key = sentinel.at_replica(&["KEYS", "circles:*:log"]).unwrap();
+    let newest = sentinel.at_replica(&["XREVRANGE", &key, "+", "-", "COUNT", "1"]).unwrap();
+    assert!(newest.contains(&format!("afterwards {after}")), "{newest}");
+    scene.close().await;
 }

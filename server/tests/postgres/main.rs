@@ -2,6 +2,7 @@
 
 #![allow(clippy::duplicate_mod, reason = "the same stories, in one program")]
 
+mod batches;
 #[path = "../campus.rs"]
 mod campus;
 mod instances;

@@ -12,7 +12,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::session::Link;
 use super::{OpenError, StoreError, StoreResult, in_write, session::Session};
-use crate::limits::{POSTGRES_CONNECT_TIMEOUT, POSTGRES_CONNECTIONS_MAX, POSTGRES_DEAD_AFTER, READER_WAIT};
+use crate::limits::{POSTGRES_CONNECT_TIMEOUT, POSTGRES_DEAD_AFTER, READER_WAIT};
 
 mod migrations {
     refinery::embed_migrations!("src/store/migrations/postgres");
@@ -37,9 +37,29 @@ impl Database {
     /// Connects and migrates, in a thread that may block. `create` runs in a transaction, one instance after the other.
     pub fn open<T>(
         url: &str,
+        connections: usize,
         runtime: &Handle,
         create: impl FnOnce(&dyn Session) -> StoreResult<T>,
     ) -> Result<(Self, T), OpenError> {
+        let database = Self::connect(url, connections, runtime)?;
+        let made = database.migrated(create)?;
+        Ok((database, made))
+    }
+
+    /// Connects for something that is done beside running relays, in a thread that may block. What one of them brought to
+    /// the present version is taken as it is.
+    pub fn open_beside(url: &str, runtime: &Handle) -> Result<Self, OpenError> {
+        let database = Self::connect(url, 1, runtime)?;
+        let client = runtime.block_on(database.pool.get()).map_err(StoreError::from)?;
+        let (found, known) = (runtime.block_on(version(&client))?, known_version());
+        drop(client);
+        if found < known {
+            database.migrated(|_| Ok(()))?;
+        }
+        if found > known { Err(OpenError::Newer { found, known }) } else { Ok(database) }
+    }
+
+    fn connect(url: &str, connections: usize, runtime: &Handle) -> Result<Self, OpenError> {
         let mut config: Config =
             url.parse().map_err(|error: tokio_postgres::Error| OpenError::Address(cause(&error)))?;
         config.connect_timeout(POSTGRES_CONNECT_TIMEOUT).tcp_user_timeout(POSTGRES_DEAD_AFTER);
@@ -48,18 +68,23 @@ impl Database {
         // Only a connection that the server closed is replaced: no query of its own for each use.
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(config, tls(), manager))
-            .max_size(POSTGRES_CONNECTIONS_MAX)
+            .max_size(connections)
             .runtime(Runtime::Tokio1)
             .timeouts(Timeouts { wait: Some(READER_WAIT), create: Some(POSTGRES_CONNECT_TIMEOUT), recycle: None })
             .build()
             .map_err(|error| OpenError::Address(error.to_string()))?;
-        let database = Self { pool, runtime: runtime.clone(), place: place.into() };
-        let mut client = runtime.block_on(database.pool.get()).map_err(StoreError::from)?;
-        runtime.block_on(migrate(&mut client))?;
-        let link = Link::new(runtime.clone(), client);
+        Ok(Self { pool, runtime: runtime.clone(), place: place.into() })
+    }
+
+    /// Brings the schema to the present version and runs `create`, under a lock: however many instances start together,
+    /// one after the other does it.
+    fn migrated<T>(&self, create: impl FnOnce(&dyn Session) -> StoreResult<T>) -> Result<T, OpenError> {
+        let mut client = self.runtime.block_on(self.pool.get()).map_err(StoreError::from)?;
+        self.runtime.block_on(migrate(&mut client))?;
+        let link = Link::new(self.runtime.clone(), client);
         let made = in_write(&link, create);
         link.script(&unlock())?;
-        Ok((database, made?))
+        Ok(made?)
     }
 
     /// Which database it is, for people; without the password.
@@ -82,9 +107,9 @@ impl Database {
         let client = self.pool.get().await.map_err(StoreError::from)?;
         let link = Link::new(self.runtime.clone(), client);
         let work = move || {
-            link.script("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+            link.begin_read()?;
             let done = read(&link);
-            link.script("COMMIT")?;
+            link.end_read();
             done
         };
         tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::Broken(error.to_string()))?
@@ -96,23 +121,35 @@ impl Database {
     }
 }
 
-/// Brings the schema to the present version, under a lock that [`unlock`] gives back: however many instances start
-/// together, one does it and the others wait.
+/// Takes the lock that [`unlock`] gives back, and brings the schema to the present version.
 async fn migrate(client: &mut Client) -> Result<(), OpenError> {
     let lock = format!("SET statement_timeout = 0; SET lock_timeout = 0; SELECT pg_advisory_lock({MIGRATION_LOCK})");
     client.batch_execute(&lock).await.map_err(StoreError::from)?;
-    let runner = migrations::migrations::runner().set_abort_missing(true);
-    let known = runner.get_migrations().iter().map(|it| i64::from(it.version())).max().unwrap_or(0);
-    let exists = client.query_one("SELECT to_regclass('refinery_schema_history') IS NOT NULL", &[]).await;
-    if exists.map_err(StoreError::from)?.get::<_, bool>(0) {
-        let newest = "SELECT coalesce(max(version), 0)::BIGINT FROM refinery_schema_history";
-        let found: i64 = client.query_one(newest, &[]).await.map_err(StoreError::from)?.get(0);
-        if found > known {
-            return Err(OpenError::Newer { found, known });
-        }
+    let (found, known) = (version(client).await?, known_version());
+    if found > known {
+        return Err(OpenError::Newer { found, known });
     }
-    runner.run_async(client).await?;
+    runner().run_async(client).await?;
     Ok(())
+}
+
+/// The version of the schema; zero if there is none.
+async fn version(client: &Client) -> StoreResult<i64> {
+    let exists = client.query_one("SELECT to_regclass('refinery_schema_history') IS NOT NULL", &[]).await?;
+    if !exists.get::<_, bool>(0) {
+        return Ok(0);
+    }
+    let newest = "SELECT coalesce(max(version), 0)::BIGINT FROM refinery_schema_history";
+    Ok(client.query_one(newest, &[]).await?.get(0))
+}
+
+/// The newest version that this program knows.
+fn known_version() -> i64 {
+    runner().get_migrations().iter().map(|it| i64::from(it.version())).max().expect("there is a first migration")
+}
+
+fn runner() -> refinery::Runner {
+    migrations::migrations::runner().set_abort_missing(true)
 }
 
 fn unlock() -> String {
@@ -133,8 +170,11 @@ fn tls() -> MakeRustlsConnect {
     MakeRustlsConnect::new(config)
 }
 
-/// The innermost cause says most.
+/// The innermost cause says most. Of what the server answers its message alone: the details can quote a whole row.
 fn cause(error: &tokio_postgres::Error) -> String {
+    if let Some(answer) = error.as_db_error() {
+        return format!("{} ({})", answer.message(), answer.code().code());
+    }
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;

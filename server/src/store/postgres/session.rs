@@ -1,15 +1,28 @@
 //! A transaction of Postgres. Its calls block the thread while the runtime talks to the server.
+//!
+//! Statements whose answer nobody needs yet wait here, and go out together with the next one whose answer is: a pipeline,
+//! one way to the server and back for all of them. A failure among them is that of the call which sends them.
 
-use std::{cell::Cell, error::Error};
+use std::{
+    cell::{Cell, RefCell},
+    error::Error,
+};
 
 use bytes::BytesMut;
 use deadpool_postgres::Client;
+use futures::{future::maybe_done, poll};
 use tokio::runtime::Handle;
-use tokio_postgres::types::{IsNull, ToSql, Type};
+use tokio_postgres::{
+    Statement,
+    types::{IsNull, ToSql, Type},
+};
 
-use crate::store::{
-    StoreResult,
-    session::{Next, Param, Row, Session},
+use crate::{
+    limits::POSTGRES_PIPELINE_MAX,
+    store::{
+        StoreError, StoreResult,
+        session::{Next, Param, Row, Session, Value},
+    },
 };
 
 /// A connection, lent by the pool.
@@ -18,15 +31,89 @@ pub struct Link {
     client: Option<Client>,
     /// A transaction is open.
     open: Cell<bool>,
+    /// A statement of it failed: it can only be rolled back, and its `COMMIT` would do that without a word.
+    failed: Cell<bool>,
+    touched: Cell<u64>,
+    waiting: RefCell<Vec<Waiting>>,
+}
+
+/// What is to be sent.
+enum Waiting {
+    Script(&'static str),
+    Run(Statement, Vec<Value>),
 }
 
 impl Link {
     pub fn new(runtime: Handle, client: Client) -> Self {
-        Self { runtime, client: Some(client), open: Cell::new(false) }
+        let (open, failed, touched) = (Cell::new(false), Cell::new(false), Cell::new(0));
+        Self { runtime, client: Some(client), open, failed, touched, waiting: RefCell::default() }
+    }
+
+    /// Ends a transaction that only read, without waiting for the server: nothing can come of it.
+    pub fn end_read(&self) {
+        if self.waiting.take().is_empty() {
+            let mut commit = Box::pin(self.client().batch_execute("COMMIT"));
+            // Polled once it is on its way; the connection throws the answer away.
+            drop(self.runtime.block_on(async { poll!(commit.as_mut()) }));
+        }
+        self.open.set(false);
     }
 
     fn client(&self) -> &Client {
         self.client.as_ref().expect("it is taken away at the end only")
+    }
+
+    fn prepared(&self, sql: &str) -> StoreResult<Statement> {
+        self.noted(self.runtime.block_on(self.client().prepare_cached(&numbered(sql))))
+    }
+
+    /// Sends what waits and then the rest, without waiting in between. Gives what came of the rest.
+    fn send<T>(&self, rest: impl Future<Output = Result<T, tokio_postgres::Error>>) -> StoreResult<T> {
+        let waiting = self.waiting.take();
+        let done = self.runtime.block_on(async {
+            let sent = waiting.iter().map(|it| Box::pin(maybe_done(self.one(it))));
+            let mut sent: Vec<_> = sent.collect();
+            let mut rest = Box::pin(maybe_done(rest));
+            // A request goes out when it is polled for the first time: in this order.
+            for it in &mut sent {
+                let _ = poll!(it.as_mut());
+            }
+            let _ = poll!(rest.as_mut());
+            let mut failure = Ok(());
+            for it in &mut sent {
+                it.as_mut().await;
+                failure = failure.and(it.as_mut().take_output().expect("it is done"));
+            }
+            rest.as_mut().await;
+            failure.and(rest.as_mut().take_output().expect("it is done"))
+        });
+        self.noted(done)
+    }
+
+    async fn one(&self, it: &Waiting) -> Result<(), tokio_postgres::Error> {
+        match it {
+            Waiting::Script(sql) => self.client().batch_execute(sql).await,
+            Waiting::Run(statement, values) => {
+                let params: Vec<Param<'_>> = values.iter().map(Value::param).collect();
+                self.client().execute(statement, &as_dyn(&params)).await.map(drop)
+            }
+        }
+    }
+
+    fn noted<T>(&self, done: Result<T, tokio_postgres::Error>) -> StoreResult<T> {
+        if done.is_err() {
+            self.failed.set(true);
+            self.touched.set(self.touched.get() + 1);
+        }
+        Ok(done?)
+    }
+
+    fn begin(&self, sql: &'static str) -> StoreResult<()> {
+        self.settle()?;
+        self.failed.set(false);
+        self.open.set(true);
+        self.waiting.borrow_mut().push(Waiting::Script(sql));
+        Ok(())
     }
 }
 
@@ -48,10 +135,8 @@ impl Session for Link {
         params: &[Param<'_>],
         each: &mut dyn FnMut(&Row<'_>) -> StoreResult<Next>,
     ) -> StoreResult<()> {
-        let rows = self.runtime.block_on(async {
-            let statement = self.client().prepare_cached(&numbered(sql)).await?;
-            self.client().query(&statement, &as_dyn(params)).await
-        })?;
+        let statement = self.prepared(sql)?;
+        let rows = self.send(async { self.client().query(&statement, &as_dyn(params)).await })?;
         for row in &rows {
             if each(&Row::Postgres(row))? == Next::Enough {
                 break;
@@ -60,21 +145,67 @@ impl Session for Link {
         Ok(())
     }
 
-    fn run(&self, sql: &str, params: &[Param<'_>]) -> StoreResult<u64> {
-        Ok(self.runtime.block_on(async {
-            let statement = self.client().prepare_cached(&numbered(sql)).await?;
-            self.client().execute(&statement, &as_dyn(params)).await
-        })?)
+    fn query_each(
+        &self,
+        sql: &str,
+        lists: &[Vec<Param<'_>>],
+        each: &mut dyn FnMut(usize, &Row<'_>) -> StoreResult<()>,
+    ) -> StoreResult<()> {
+        let statement = self.prepared(sql)?;
+        for (piece, some) in lists.chunks(POSTGRES_PIPELINE_MAX).enumerate() {
+            let queries = some.iter().map(async |params| self.client().query(&statement, &as_dyn(params)).await);
+            let found = self.send(futures::future::try_join_all(queries))?;
+            for (at, rows) in found.iter().enumerate() {
+                for row in rows {
+                    each(piece * POSTGRES_PIPELINE_MAX + at, &Row::Postgres(row))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self, sql: &str, params: &[Param<'_>]) -> StoreResult<()> {
+        let statement = self.prepared(sql)?;
+        let values = params.iter().map(|it| Value::from(*it)).collect();
+        self.touched.set(self.touched.get() + 1);
+        self.waiting.borrow_mut().push(Waiting::Run(statement, values));
+        let is_full = self.waiting.borrow().len() >= POSTGRES_PIPELINE_MAX;
+        if is_full { self.settle() } else { Ok(()) }
+    }
+
+    fn settle(&self) -> StoreResult<()> {
+        let is_settled = self.waiting.borrow().is_empty();
+        if is_settled { Ok(()) } else { self.send(std::future::ready(Ok(()))) }
+    }
+
+    fn touched(&self) -> u64 {
+        self.touched.get()
     }
 
     fn script(&self, sql: &str) -> StoreResult<()> {
-        let done = self.runtime.block_on(self.client().batch_execute(sql));
         match sql {
-            "COMMIT" | "ROLLBACK" => self.open.set(done.is_err()),
-            _ if sql.starts_with("BEGIN") => self.open.set(true),
+            // What waits is part of what is undone.
+            _ if sql.starts_with("ROLLBACK") => self.waiting.borrow_mut().clear(),
+            // Not in one go: the server would answer a failed transaction's `COMMIT` by rolling it back, as if all were well.
+            "COMMIT" => {
+                self.settle()?;
+                if self.failed.get() {
+                    return Err(StoreError::Broken(
+                        "a transaction with a failed statement was to be committed".to_owned(),
+                    ));
+                }
+            }
             _ => {}
         }
-        Ok(done?)
+        let done = self.send(self.client().batch_execute(sql));
+        match sql {
+            "COMMIT" | "ROLLBACK" => self.open.set(done.is_err()),
+            _ => {}
+        }
+        if sql.starts_with("ROLLBACK") && done.is_ok() {
+            self.failed.set(false);
+        }
+        done
     }
 
     fn is_open(&self) -> bool {
@@ -82,9 +213,13 @@ impl Session for Link {
         self.open.get() && !self.client().is_closed()
     }
 
+    fn begin_read(&self) -> StoreResult<()> {
+        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    }
+
     fn begin_write(&self) -> StoreResult<()> {
         // The head row is the lock of the campus (design section 5).
-        self.script("BEGIN; SELECT head FROM campus FOR UPDATE")
+        self.begin("BEGIN; SELECT head FROM campus FOR UPDATE")
     }
 }
 

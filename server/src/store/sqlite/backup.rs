@@ -9,7 +9,7 @@ use std::{
 use circles_protocol::Epoch;
 use rusqlite::Connection;
 
-use crate::store::OpenError;
+use crate::{private, store::OpenError};
 
 /// Why there is no backup. The target is as it was before.
 #[derive(Debug, thiserror::Error)]
@@ -34,23 +34,21 @@ pub enum BackupError {
 }
 
 /// Writes a copy of a campus to `target`, whole or not at all. `write` makes it; then it gets a new epoch, because whoever
-/// starts a relay from it begins another history (design section 2): cursors from after the backup must not fit it.
+/// starts a relay from it begins another history (design section 2): cursors from after the backup must not fit it. The
+/// file is its owner's alone, also while it is written, in a directory of its own beside the target.
 pub fn backup(write: impl FnOnce(&Path) -> Result<(), BackupError>, target: &Path) -> Result<(), BackupError> {
     let failed = |source| BackupError::Target { path: target.to_owned(), source };
     let name = target.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
     let dir = target.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut part = name.to_owned();
-    part.push(format!(".{}.part", std::process::id()));
-    let part = dir.join(part);
-    let done = write(&part).and_then(|()| check(&part)).and_then(|()| {
-        File::open(&part).and_then(|it| it.sync_all()).map_err(failed)?;
-        fs::rename(&part, target).map_err(failed)?;
-        File::open(dir).and_then(|it| it.sync_all()).map_err(failed)
-    });
-    if done.is_err() && part.exists() {
-        fs::remove_file(&part).map_err(failed)?;
-    }
-    done
+    let scratch = private::scratch(dir).map_err(failed)?;
+    let part = scratch.path().join(name);
+    private::file(&part).map_err(failed)?;
+    write(&part)?;
+    check(&part)?;
+    File::open(&part).and_then(|it| it.sync_all()).map_err(failed)?;
+    fs::rename(&part, target).map_err(failed)?;
+    File::open(dir).and_then(|it| it.sync_all()).map_err(failed)?;
+    scratch.close().map_err(failed)
 }
 
 /// Copies a database of SQLite as of now.

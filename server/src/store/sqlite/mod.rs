@@ -5,7 +5,6 @@ mod session;
 
 use std::{
     fs::{File, TryLockError},
-    io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -17,6 +16,7 @@ use super::{OpenError, StoreError, session::Session};
 use crate::{
     limits::{BUSY_TIMEOUT, READER_WAIT, READERS_MAX},
     pace::{Pace, in_place},
+    private,
 };
 
 mod migrations {
@@ -46,9 +46,11 @@ enum Readers {
 impl Database {
     /// Locks the directory, opens and migrates the database; returns the store and the writer's connection.
     pub fn open(dir: &Path, pace: Option<Pace>) -> Result<(Self, Connection), OpenError> {
-        make_private(dir).map_err(|source| OpenError::Directory { dir: dir.to_owned(), source })?;
+        let directory = |source| OpenError::Directory { dir: dir.to_owned(), source };
+        private::directory(dir).map_err(directory)?;
         let lock = lock(dir)?;
         let path = dir.join(DATABASE_FILE);
+        private::file(&path).map_err(directory)?;
         let writer = connect(&path)?;
         let readers = match pace {
             None => Readers::Pool(pool(&path)),
@@ -127,19 +129,12 @@ pub fn open_copy(path: &Path) -> Result<Connection, OpenError> {
     connect(path)
 }
 
-/// Makes the directory if need be, for its owner alone: what people write in private is in it.
-fn make_private(dir: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
-}
-
 /// A lock of the kernel, which ends with the process however it ends.
 fn lock(dir: &Path) -> Result<File, OpenError> {
     let directory = |source| OpenError::Directory { dir: dir.to_owned(), source };
-    let file = File::options().create(true).truncate(false).write(true).open(dir.join(LOCK_FILE)).map_err(directory)?;
+    let path = dir.join(LOCK_FILE);
+    private::file(&path).map_err(directory)?;
+    let file = File::options().write(true).open(path).map_err(directory)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_owned() }),

@@ -27,9 +27,31 @@ impl Session for Connection {
         Ok(())
     }
 
-    fn run(&self, sql: &str, params: &[Param<'_>]) -> StoreResult<u64> {
-        let changed = self.prepare_cached(sql)?.execute(rusqlite::params_from_iter(params))?;
-        Ok(changed as u64)
+    fn query_each(
+        &self,
+        sql: &str,
+        lists: &[Vec<Param<'_>>],
+        each: &mut dyn FnMut(usize, &Row<'_>) -> StoreResult<()>,
+    ) -> StoreResult<()> {
+        for (at, params) in lists.iter().enumerate() {
+            self.query(sql, params, &mut |row| each(at, row).map(|()| Next::More))?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, sql: &str, params: &[Param<'_>]) -> StoreResult<()> {
+        self.prepare_cached(sql)?.execute(rusqlite::params_from_iter(params))?;
+        Ok(())
+    }
+
+    fn settle(&self) -> StoreResult<()> {
+        // Nothing waits.
+        Ok(())
+    }
+
+    fn touched(&self) -> u64 {
+        // A statement that fails undoes itself.
+        self.total_changes()
     }
 
     fn script(&self, sql: &str) -> StoreResult<()> {
@@ -38,6 +60,10 @@ impl Session for Connection {
 
     fn is_open(&self) -> bool {
         !self.is_autocommit()
+    }
+
+    fn begin_read(&self) -> StoreResult<()> {
+        self.script("BEGIN")
     }
 
     fn begin_write(&self) -> StoreResult<()> {
