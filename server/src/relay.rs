@@ -103,6 +103,7 @@ impl Relay {
         let relay = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         let (weak, changes) = (WeakRelay(Arc::downgrade(&relay.0)), relay.ephemeral().changes());
         relay.0.tasks.spawn(ephemeral::announce_presence(weak, changes, relay.0.closed.clone()));
+        relay.0.tasks.spawn(stir(relay.0.transport.clone(), relay.0.stopping.clone(), relay.0.closed.clone()));
         Ok(relay)
     }
 
@@ -119,7 +120,7 @@ impl Relay {
         let transport = Transport::new(&settings, campus.id, &campus.epoch, head)?;
         let (tasks, closed) = (TaskTracker::new(), CancellationToken::new());
         let entered = runtime.enter();
-        let ephemeral = Arc::new(Ephemeral::new(settings.presence_grace));
+        let ephemeral = Arc::new(Ephemeral::new(settings.presence_grace, transport.clone()));
         transport.start(&store, &ephemeral, &campus.epoch, &tasks, &closed);
         drop(entered);
         let writer = Writer::start(link, campus.epoch.clone(), transport.clone()).map_err(OpenError::Writer)?;
@@ -266,16 +267,17 @@ impl Relay {
         self.0.stopping.is_cancelled()
     }
 
-    pub(crate) async fn stopping(&self) {
-        self.0.stopping.cancelled().await;
-    }
-
     pub(crate) fn is_closed(&self) -> bool {
         self.0.closed.is_cancelled()
     }
+}
 
-    pub(crate) async fn closed(&self) {
-        self.0.closed.cancelled().await;
+/// Wakes the streams when the relay stops, and again when it closes: each looks whether it does as often as it runs, and
+/// that is cheaper than two more things that each of them waits for.
+async fn stir(transport: Transport, stopping: CancellationToken, closed: CancellationToken) {
+    for token in [stopping, closed] {
+        token.cancelled().await;
+        transport.stir();
     }
 }
 
