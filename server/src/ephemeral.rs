@@ -232,7 +232,7 @@ impl Drop for Stay {
     }
 }
 
-/// The frames of those signals that are for the reader. Ask at the head of the log.
+/// The frames of those signals that are for the reader, whose audience is that of the changes that they follow.
 pub fn frames(signals: VecDeque<Arc<Sent>>, reader: PersonId, audience: &Audience) -> impl Iterator<Item = Bytes> {
     signals.into_iter().filter(move |it| it.signal.is_for(reader, audience)).map(|it| it.frame.clone())
 }
@@ -321,7 +321,7 @@ pub mod tests {
     #[test]
     fn a_signal_waits_until_the_log_has_what_it_follows() {
         let (ephemeral, reader, other, circle) = (alone(), PersonId::new(), PersonId::new(), CircleId::new());
-        let listening = ephemeral.transport.listen(reader);
+        let mut listening = ephemeral.transport.listen(reader);
         listening.narrow([circle].into_iter());
         let mut audience = Audience::new(reader, [circle], Pos::ZERO);
         typing(&ephemeral, 1, circle, other);
@@ -340,7 +340,7 @@ pub mod tests {
     #[test]
     fn a_signal_reaches_who_just_came_into_the_circle_and_nobody_elsewhere() {
         let (ephemeral, reader, other, circle) = (alone(), PersonId::new(), PersonId::new(), CircleId::new());
-        let (inside, outside) = (ephemeral.transport.listen(reader), ephemeral.transport.listen(other));
+        let (mut inside, mut outside) = (ephemeral.transport.listen(reader), ephemeral.transport.listen(other));
         inside.narrow([].into_iter());
         outside.narrow([CircleId::new()].into_iter());
         typing(&ephemeral, 1, circle, PersonId::new());
@@ -355,7 +355,7 @@ pub mod tests {
     fn who_shares_several_circles_with_someone_is_told_once() {
         let (ephemeral, reader, person_id) = (alone(), PersonId::new(), PersonId::new());
         let circles = vec![CircleId::new(), CircleId::new()];
-        let listening = ephemeral.transport.listen(reader);
+        let mut listening = ephemeral.transport.listen(reader);
         listening.narrow(circles.iter().copied());
         let news = News::Presence { presence: Presence { person_id, online: true }, circles };
         ephemeral.publish(Signal { origin: ephemeral.origin, as_of: Pos::ZERO, news });
@@ -380,7 +380,7 @@ pub mod tests {
     #[test]
     fn a_stream_that_lags_skips_and_holds_no_more_than_its_bound() {
         let (ephemeral, reader, other, circle) = (alone(), PersonId::new(), PersonId::new(), CircleId::new());
-        let listening = ephemeral.transport.listen(reader);
+        let mut listening = ephemeral.transport.listen(reader);
         listening.narrow([circle].into_iter());
         for as_of in [0, 1] {
             for _ in 0..SIGNALS_HELD_MAX * 2 {

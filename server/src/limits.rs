@@ -150,6 +150,13 @@ pub const CONNECTION_BUFFER: usize = 8 * 1024;
 /// After this silence of a peer's network the connection counts as dead: a stream's reader has long gone elsewhere.
 pub const PEER_DEAD_AFTER: Duration = Duration::from_secs(30);
 
+/// Connections whose first request is not answered yet; more are not accepted, and wait in the kernel. A campus that
+/// reconnects at once is let in by portions, because each takes some 20 KiB until it is a stream.
+pub const NEWCOMERS_MAX: usize = 256;
+
+/// After this time a connection counts no more as a newcomer, also when it has said nothing: idle ones keep nobody out.
+pub const NEWCOMER_PATIENCE: Duration = Duration::from_millis(100);
+
 /// Bytes of the reader of a stream that are passed over, such as requests sent ahead; whoever says more is cut off.
 pub const DIRECT_IGNORED_MAX: usize = 8 * 1024;
 

@@ -18,13 +18,15 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use self::flushed::Flushed;
 use crate::{
-    limits::{CONNECTION_BUFFER, HEADERS_TIME_MAX, PEER_DEAD_AFTER},
+    limits::{CONNECTION_BUFFER, HEADERS_TIME_MAX, NEWCOMER_PATIENCE, NEWCOMERS_MAX, PEER_DEAD_AFTER},
     stream::{Handover, Live, direct::Direct},
 };
 
@@ -35,23 +37,28 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// themselves: whoever stops them does so first.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let connections = Connections { router, stop, tasks: TaskTracker::new() };
+    let newcomers = Arc::new(Semaphore::new(NEWCOMERS_MAX));
     loop {
-        let accepted = tokio::select! {
+        let next = async {
+            let newcomer = newcomers.clone().acquire_owned().await.expect("it is not closed");
+            (newcomer, listener.accept().await)
+        };
+        let (newcomer, accepted) = tokio::select! {
             () = connections.stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            next = next => next,
         };
         let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
         if let Err(error) = prepare(&socket) {
             tracing::debug!(%error, "a connection is as it is");
         }
-        connections.tasks.spawn(connections.clone().run(socket, peer));
+        connections.tasks.spawn(connections.clone().run(socket, peer, newcomer));
     }
     drop(listener);
     connections.tasks.close();
@@ -72,13 +79,14 @@ impl Connections {
     /// hyper gives a socket back in the middle of a connection when the service fails: it writes nothing then and leaves
     /// `into_parts` to us. What it may lose is an earlier answer that the socket did not take yet; so a request that is sent
     /// ahead of such an answer gets its stream through hyper.
-    async fn run<S>(self, socket: S, peer: SocketAddr)
+    async fn run<S>(self, socket: S, peer: SocketAddr, newcomer: OwnedSemaphorePermit)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIME_MAX).max_buf_size(CONNECTION_BUFFER);
-        let granted = Arc::new(Mutex::new(None));
+        let granted = Granted::default();
+        let newcomer = Arc::new(Mutex::new(Some(newcomer)));
         let (socket, is_flushed) = Flushed::new(socket);
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
@@ -87,12 +95,23 @@ impl Connections {
             if let Some(handover) = &handover {
                 request.extensions_mut().insert(handover.clone());
             }
-            answer(self.router.clone(), request, handover, granted.clone())
+            let answered = answer(self.router.clone(), request, handover, granted.clone());
+            let newcomer = newcomer.clone();
+            async move {
+                let answered = answered.await;
+                lock(&newcomer).take();
+                answered
+            }
         });
         let mut connection = http.serve_connection(TokioIo::new(socket), service);
+        let patience = async {
+            sleep(NEWCOMER_PATIENCE).await;
+            lock(&newcomer).take();
+            self.stop.cancelled().await;
+        };
         let ended = tokio::select! {
             ended = &mut connection => ended,
-            () = self.stop.cancelled() => {
+            () = patience => {
                 Pin::new(&mut connection).graceful_shutdown();
                 (&mut connection).await
             }

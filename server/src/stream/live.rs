@@ -5,6 +5,7 @@
 //! message.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     pin::Pin,
     sync::Arc,
@@ -32,9 +33,9 @@ use crate::{
     access::Who,
     audience::Audience,
     clock,
-    ephemeral::{self, Stay},
+    ephemeral::{self, Sent, Stay},
     failure::Failure,
-    limits::{BYE_CLOSES_MAX, POLL_FRAMES_MAX},
+    limits::{BYE_CLOSES_MAX, POLL_FRAMES_MAX, SIGNALS_HELD_MAX},
     metrics,
     relay::Relay,
     transport::{
@@ -71,6 +72,12 @@ pub struct Live {
     ends_at: Option<Instant>,
     /// The device was signed out.
     revoked: bool,
+    /// The relay stops: the stream is to say `bye`.
+    stopping: bool,
+    /// The relay closes.
+    closed: bool,
+    /// What was told in passing, until the stream is at the head.
+    heard: VecDeque<Arc<Sent>>,
     _stay: Stay,
     _ticket: Ticket,
 }
@@ -94,6 +101,9 @@ impl Live {
             bye_at: bye_at(relay.settings().stream_lifetime, now),
             ends_at: None,
             revoked: false,
+            stopping: relay.is_stopping(),
+            closed: relay.is_closed(),
+            heard: VecDeque::new(),
             _stay: relay.ephemeral().enter(who.person),
             _ticket: ticket,
             relay,
@@ -106,9 +116,9 @@ impl Live {
             frames.push(first);
             return Poll::Ready(());
         }
-        self.listening.ear.listen(cx.waker());
+        self.listen(cx);
+        let mut now = Instant::now();
         loop {
-            let now = Instant::now();
             if self.is_over(now) {
                 return Poll::Ready(());
             }
@@ -123,6 +133,8 @@ impl Live {
             if !frames.is_empty() {
                 return Poll::Ready(());
             }
+            // Before looking at the ring, so that none is judged without the changes that it follows (design 3.6).
+            self.hear();
             match ready!(self.poll_take(cx, frames)) {
                 Ok(Taken::Some) if frames.is_empty() => {}
                 Ok(Taken::Some) => {
@@ -132,7 +144,8 @@ impl Live {
                 Ok(Taken::AtHead) => {
                     // Only here, where what the reader may see is that of the head. It does not put off the ping, which
                     // moves the cursor.
-                    frames.extend(ephemeral::frames(self.listening.ear.signals(), self.who.person, &self.audience));
+                    let heard = std::mem::take(&mut self.heard);
+                    frames.extend(ephemeral::frames(heard, self.who.person, &self.audience));
                     if frames.is_empty() && self.ping_at() <= now {
                         frames.push(self.ping(now));
                     }
@@ -140,6 +153,7 @@ impl Live {
                         return Poll::Ready(());
                     }
                     ready!(self.poll_timer(cx, self.next_due()));
+                    now = Instant::now();
                 }
                 Err(failure) if failure.code == Code::Unauthorized => self.revoked = true,
                 Err(failure) => {
@@ -165,12 +179,12 @@ impl Live {
     /// While the reader does not take what it was sent: ready when the stream is over all the same. It costs no more than a
     /// cursor, and a relay that stops does not wait for it (design 3.9).
     pub fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.listening.ear.listen(cx.waker());
-        if self.relay.is_stopping() && self.ends_at.is_none() {
-            self.ends_at = Some(Instant::now() + self.relay.settings().drain);
-        }
-        if self.relay.is_closed() {
+        self.listen(cx);
+        if self.closed {
             return Poll::Ready(());
+        }
+        if self.stopping && self.ends_at.is_none() {
+            self.ends_at = Some(Instant::now() + self.relay.settings().drain);
         }
         match self.ends_at.or_else(|| self.bye_at.map(|it| it + BYE_CLOSES_MAX)) {
             Some(end) => self.poll_timer(cx, end),
@@ -178,9 +192,27 @@ impl Live {
         }
     }
 
+    /// First listens and then looks, so that nothing falls between.
+    fn listen(&mut self, cx: &Context<'_>) {
+        self.listening.ear.listen(cx.waker());
+        if self.listening.ear.is_stirred() {
+            self.stopping = self.relay.is_stopping();
+            self.closed = self.relay.is_closed();
+        }
+    }
+
+    fn hear(&mut self) {
+        self.heard.append(&mut self.listening.ear.signals());
+        let too_many = self.heard.len().saturating_sub(SIGNALS_HELD_MAX);
+        self.heard.drain(..too_many);
+    }
+
     /// Takes what follows `pos`, and adds those frames of it that are for this reader.
     fn poll_take(&mut self, cx: &mut Context<'_>, frames: &mut Vec<Bytes>) -> Poll<Result<Taken, Failure>> {
         if self.reading.is_none() {
+            if self.listening.is_caught_up() {
+                return Poll::Ready(Ok(Taken::AtHead));
+            }
             let behind = self.replay_until.get().saturating_sub(self.pos.get());
             let tail = if behind > REPLAY_CHANGES_MAX {
                 Tail::Fallen
@@ -234,13 +266,17 @@ impl Live {
     }
 
     fn is_over(&self, now: Instant) -> bool {
-        self.ends_at.is_some_and(|it| it <= now) || self.relay.is_closed()
+        self.ends_at.is_some_and(|it| it <= now) || self.closed
     }
 
     /// The replay is over, for the first time: the reader is told, also if nothing of what it missed was for it.
     fn is_current(&mut self) -> bool {
         let ends = self.replays && self.pos >= self.replay_until;
-        self.replays &= !ends;
+        if ends {
+            self.replays = false;
+            // Not before: what lies between the ring's head and that of the database may be for others alone.
+            self.listening.narrow(self.audience.circles());
+        }
         ends
     }
 
@@ -278,7 +314,7 @@ impl Live {
         if self.ends_at.is_some() {
             return None;
         }
-        if self.relay.is_stopping() {
+        if self.stopping {
             let drain = self.relay.settings().drain;
             return Some(self.bye(ByeReason::Shutdown, drain.mul_f64(rand::rng().random_range(0.0..=1.0)), now));
         }

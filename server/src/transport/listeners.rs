@@ -8,7 +8,7 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Waker,
 };
@@ -26,6 +26,10 @@ pub struct Ear {
     pending: AtomicU64,
     /// What was told in passing since it last looked.
     signals: Mutex<VecDeque<Arc<Sent>>>,
+    /// There is something in `signals`.
+    is_told: AtomicBool,
+    /// The relay stops or closes.
+    is_stirred: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -41,20 +45,30 @@ impl Ear {
         (pending > 0).then(|| Pos::try_from(pending).expect("it was a position"))
     }
 
-    /// Nothing concerned the stream since it last asked. Ask while the ring is locked.
+    /// Nothing concerned the stream since it last asked. What was told in passing before this answer, and was taken, follows
+    /// nothing that the stream does not know of.
     pub fn is_quiet(&self) -> bool {
-        self.pending.load(Ordering::Relaxed) == 0
+        self.pending.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether the relay began to stop or to close since the stream last asked.
+    pub fn is_stirred(&self) -> bool {
+        self.is_stirred.load(Ordering::Relaxed) && self.is_stirred.swap(false, Ordering::Acquire)
     }
 
     /// What was told in passing since the stream last asked; the newest of it if that was much.
     pub fn signals(&self) -> VecDeque<Arc<Sent>> {
-        std::mem::take(&mut *self.queue())
+        if self.is_told.load(Ordering::Relaxed) && self.is_told.swap(false, Ordering::Acquire) {
+            std::mem::take(&mut *self.queue())
+        } else {
+            VecDeque::new()
+        }
     }
 
     fn mark(&self, pos: Pos) {
         // The lock of the ring orders this; the first position stays.
         if self.pending.load(Ordering::Relaxed) == 0 {
-            self.pending.store(pos.get(), Ordering::Relaxed);
+            self.pending.store(pos.get(), Ordering::Release);
             self.waker.wake();
         }
     }
@@ -66,6 +80,12 @@ impl Ear {
         }
         queue.push_back(signal.clone());
         drop(queue);
+        self.is_told.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    fn stir(&self) {
+        self.is_stirred.store(true, Ordering::Release);
         self.waker.wake();
     }
 
@@ -184,7 +204,7 @@ impl Listeners {
 
     /// Wakes everybody, to look whether the relay stops.
     pub fn stir(&self) {
-        self.all.values().for_each(|it| it.ear.waker.wake());
+        self.all.values().for_each(|it| it.ear.stir());
     }
 
     /// Tells a signal to the streams of those who are in one of its circles, once each.

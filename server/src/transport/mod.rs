@@ -74,18 +74,26 @@ pub struct Listening {
     number: listeners::Number,
     /// What wakes it.
     pub ear: Arc<Ear>,
+    /// Only some circles concern it; before that everything does.
+    narrowed: bool,
     /// It has taken all that was there: what did not wake it does not concern it.
     at_head: bool,
 }
 
 impl Listening {
-    /// Whose circles these are, as of the stream's beginning: only they concern it from now on.
-    pub fn narrow(&self, circles: impl Iterator<Item = CircleId>) {
+    /// From now on only these circles concern the stream: those of its person, as of where it stands.
+    pub fn narrow(&mut self, circles: impl Iterator<Item = CircleId>) {
+        self.narrowed = true;
         self.transport.live().listeners.narrow(self.number, circles);
     }
 
     /// The person came into a circle, or is out of it.
-    pub fn membership(&self, circle: CircleId, joined: bool) {
+    pub fn membership(&mut self, circle: CircleId, joined: bool) {
+        // What came to the circle meanwhile did not wake it.
+        self.at_head = false;
+        if !self.narrowed {
+            return;
+        }
         let mut live = self.transport.live();
         if joined {
             live.listeners.follow(self.number, circle);
@@ -96,7 +104,9 @@ impl Listening {
 
     /// These are the person's circles, as was just read.
     pub fn renew(&self, circles: impl Iterator<Item = CircleId>) {
-        self.transport.live().listeners.renew(self.number, circles);
+        if self.narrowed {
+            self.transport.live().listeners.renew(self.number, circles);
+        }
     }
 
     /// Moves a position to the head if nothing up to it concerns the stream: what a cursor says when the stream has been
@@ -108,6 +118,11 @@ impl Listening {
         }
     }
 
+    /// Nothing follows that concerns the stream. Cheaper than asking the ring; it may also be so if this says no.
+    pub fn is_caught_up(&self) -> bool {
+        self.at_head && self.ear.is_quiet()
+    }
+
     /// What follows the stream's position, which moves over what does not concern it.
     pub fn after(&mut self, pos: &mut Pos, limit: usize) -> Tail {
         let live = self.transport.0.live.read().unwrap_or_else(PoisonError::into_inner);
@@ -117,7 +132,10 @@ impl Listening {
             *pos = seen.max(*pos);
         }
         let tail = live.ring.after(*pos, limit);
-        self.at_head = matches!(&tail, Tail::Entries(entries) if entries.is_empty());
+        self.at_head = match &tail {
+            Tail::Entries(entries) => entries.last().is_none_or(|it| it.pos == live.ring.head()),
+            Tail::Fallen => false,
+        };
         tail
     }
 }
@@ -251,7 +269,7 @@ impl Transport {
     pub fn listen(&self, person: PersonId) -> Listening {
         self.0.listening.send_modify(|count| *count += 1);
         let (number, ear) = self.live().listeners.enter(person);
-        Listening { transport: self.clone(), number, ear, at_head: false }
+        Listening { transport: self.clone(), number, ear, narrowed: false, at_head: false }
     }
 
     fn live(&self) -> RwLockWriteGuard<'_, Live> {
