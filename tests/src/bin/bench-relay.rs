@@ -38,7 +38,7 @@ struct Options {
     /// Seconds for each rate.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// Only what has this word in its name: fanout, circles, idle, storm, resume, commit.
+    /// Only what has this word in its name: fanout, lifetimes, circles, idle, storm, resume, commit.
     #[arg(long)]
     only: Option<String>,
 }
@@ -51,6 +51,9 @@ async fn main() -> Result<()> {
     let seconds = Duration::from_secs(options.seconds);
     if wanted("fanout") {
         fan_out(seconds).await?;
+    }
+    if wanted("lifetimes") {
+        lifetimes(seconds).await?;
     }
     if wanted("circles") {
         circles(seconds).await?;
@@ -80,6 +83,23 @@ async fn fan_out(seconds: Duration) -> Result<()> {
         if !held {
             break;
         }
+    }
+    Ok(())
+}
+
+/// The same on streams that the relay ends after some seconds, and on streams that last.
+async fn lifetimes(seconds: Duration) -> Result<()> {
+    for lifetime in ["0", "5s"] {
+        let bench = Bench::start_with(None, lifetime).await?;
+        let reader = bench.person("Reader").await?;
+        let readers = Readers::open(&bench, &vec![reader; 1_000], None).await?;
+        let (general, before) = (bench.general, bench.cursor().await?);
+        let what = format!("1,000 streams of lifetime {lifetime} × 20/s");
+        readers.measure(&bench, &what, 20, seconds, |_| general).await?;
+        let all = (bench.cursor().await?.pos.get() - before.pos.get()) * 1_000;
+        let resumed = readers.counts.resumed.load(Ordering::Relaxed);
+        println!("lifetimes: {resumed} times a stream followed another; {} deliveries of {all}", readers.deliveries());
+        ensure!(readers.deliveries() == all, "each message once");
     }
     Ok(())
 }
@@ -200,11 +220,16 @@ impl Drop for Bench {
 
 impl Bench {
     async fn start(database: Option<&str>) -> Result<Arc<Self>> {
+        Self::start_with(database, "0").await
+    }
+
+    /// With streams of that lifetime; zero: for ever.
+    async fn start_with(database: Option<&str>, lifetime: &str) -> Result<Arc<Self>> {
         let dir = tempfile::tempdir()?;
         let port = circles_tests::port()?;
         let relay = program("circles-relay")?;
         let flags = [
-            &["--stream-lifetime", "0", "--heartbeat", "1h", "--streams-per-person", "100000"][..],
+            &["--stream-lifetime", lifetime, "--heartbeat", "1h", "--streams-per-person", "100000"][..],
             &["--writes-per-second", "1000000", "--writes-burst", "1000000", "--reads-burst", "1000000"],
             &["--reads-per-second", "1000000", "--joins-burst", "100000"],
         ]
@@ -323,6 +348,8 @@ struct Readers {
 struct Counts {
     current: AtomicU64,
     deliveries: AtomicU64,
+    /// Streams that followed one which said `bye`.
+    resumed: AtomicU64,
     bytes: AtomicU64,
     late_us: Mutex<Vec<u128>>,
 }
@@ -343,14 +370,10 @@ impl Readers {
         let counts = Arc::new(Counts::default());
         let mut tasks = Vec::with_capacity(people.len());
         for (n, person) in people.iter().enumerate() {
-            let request = format!(
-                "GET /v1/stream HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\nLast-Event-ID: {cursor}\r\n\r\n",
-                person.token
-            );
-            let (port, counts) = (bench.port, counts.clone());
+            let (port, token, cursor, counts) = (bench.port, person.token.clone(), cursor.clone(), counts.clone());
             tasks.push(tokio::spawn(async move {
                 // A socket that is refused is opened again, as a client would.
-                while let Err(error) = read(port, &request, &counts, n % SAMPLED == 0).await {
+                while let Err(error) = read(port, &token, &cursor, &counts, n % SAMPLED == 0).await {
                     eprintln!("a stream broke: {error}");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -417,10 +440,18 @@ impl Readers {
     }
 }
 
-/// Reads a stream for ever.
-async fn read(port: u16, request: &str, counts: &Counts, sampled: bool) -> Result<()> {
+async fn open(port: u16, token: &str, cursor: &str) -> Result<TcpStream> {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).await?;
+    let request = format!(
+        "GET /v1/stream HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\nLast-Event-ID: {cursor}\r\n\r\n"
+    );
     socket.write_all(request.as_bytes()).await?;
+    Ok(socket)
+}
+
+/// Reads a stream for ever; after its `bye` the next.
+async fn read(port: u16, token: &str, cursor: &str, counts: &Counts, sampled: bool) -> Result<()> {
+    let mut socket = open(port, token, cursor).await?;
     let mut buffer = vec![0; 16 * 1024];
     let mut rest: Vec<u8> = Vec::new();
     let mut is_current = false;
@@ -443,6 +474,14 @@ async fn read(port: u16, request: &str, counts: &Counts, sampled: bool) -> Resul
             } else if !is_current && find(block, b"event: ping").is_some() {
                 is_current = true;
                 counts.current.fetch_add(1, Ordering::Relaxed);
+            } else if find(block, b"event: bye").is_some() {
+                let text = std::str::from_utf8(block)?;
+                let cursor = text.lines().find_map(|it| it.strip_prefix("id: ")).context("it says where one stands")?;
+                socket = open(port, token, cursor).await?;
+                counts.resumed.fetch_add(1, Ordering::Relaxed);
+                // What the old stream says after it comes again in the new one.
+                from = rest.len();
+                break;
             }
             from += end + 2;
         }
