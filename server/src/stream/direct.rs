@@ -13,7 +13,7 @@ use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Live;
-use crate::limits::{DIRECT_IGNORED_MAX, DIRECT_FRAMES_KEPT};
+use crate::limits::{DIRECT_FRAMES_KEPT, DIRECT_IGNORED_MAX};
 
 /// Most frames in one call of the kernel.
 const VECTORED_MAX: usize = 64;

@@ -69,7 +69,6 @@ impl Ear {
         // The lock of the ring orders this; the first position stays.
         if self.pending.load(Ordering::Relaxed) == 0 {
             self.pending.store(pos.get(), Ordering::Release);
-            self.waker.wake();
         }
     }
 
@@ -177,17 +176,9 @@ impl Listeners {
         }
     }
 
-    /// Wakes those whom a change concerns.
-    pub fn wake(&mut self, entry: &Entry) {
-        let scope = match entry.scope {
-            Scope::Campus => return self.wake_all(entry.pos),
-            scope => self.by_scope.get(&scope),
-        };
-        // A membership concerns its person also from outside the circle.
-        let subject = entry.subject.and_then(|it| self.by_scope.get(&Scope::Person(it.person)));
-        for ear in scope.into_iter().chain(subject).chain([&self.wide]).flat_map(HashMap::values) {
-            ear.mark(entry.pos);
-        }
+    /// Notes for those whom a change concerns that it does. [`Listeners::wake`] them once the ring is not locked for writing.
+    pub fn mark(&mut self, entry: &Entry) {
+        self.concerned(entry).for_each(|it| it.mark(entry.pos));
         // At once, because a signal may be told before the stream has come to the change. When it comes there it judges by
         // itself (design 3.6).
         if let Some(joined) = entry.subject.filter(|it| it.joined) {
@@ -197,9 +188,26 @@ impl Listeners {
         }
     }
 
+    /// Wakes those whom a change concerns.
+    pub fn wake(&self, entry: &Entry) {
+        self.concerned(entry).for_each(|it| it.waker.wake());
+    }
+
+    fn concerned(&self, entry: &Entry) -> impl Iterator<Item = &Arc<Ear>> {
+        let all = (entry.scope == Scope::Campus).then(|| self.all.values().map(|it| &it.ear));
+        let scope = self.by_scope.get(&entry.scope);
+        // A membership concerns its person also from outside the circle.
+        let subject = entry.subject.and_then(|it| self.by_scope.get(&Scope::Person(it.person)));
+        let some = scope.into_iter().chain(subject).chain([&self.wide]).flat_map(HashMap::values);
+        some.chain(all.into_iter().flatten())
+    }
+
     /// Wakes everybody, for what follows that position.
     pub fn wake_all(&self, pos: Pos) {
-        self.all.values().for_each(|it| it.ear.mark(pos));
+        for listener in self.all.values() {
+            listener.ear.mark(pos);
+            listener.ear.waker.wake();
+        }
     }
 
     /// Wakes everybody, to look whether the relay stops.
@@ -241,26 +249,26 @@ mod tests {
         let (ada, bob, circle, other) = (PersonId::new(), PersonId::new(), CircleId::new(), CircleId::new());
         let (of_ada, hers) = listeners.enter(ada);
         let (of_bob, his) = listeners.enter(bob);
-        listeners.wake(&entry(1, Scope::Circle(other), None));
+        listeners.mark(&entry(1, Scope::Circle(other), None));
         assert_eq!((hers.take(), his.take()), (Some(pos(1)), Some(pos(1))), "before their circles are known");
         listeners.narrow(of_ada, [circle].into_iter());
         listeners.narrow(of_bob, [other].into_iter());
-        listeners.wake(&entry(2, Scope::Circle(circle), None));
-        listeners.wake(&entry(3, Scope::Circle(circle), None));
+        listeners.mark(&entry(2, Scope::Circle(circle), None));
+        listeners.mark(&entry(3, Scope::Circle(circle), None));
         assert_eq!((hers.take(), his.take()), (Some(pos(2)), None), "the first is what counts");
-        listeners.wake(&entry(4, Scope::Person(bob), None));
+        listeners.mark(&entry(4, Scope::Person(bob), None));
         assert_eq!((hers.take(), his.take()), (None, Some(pos(4))));
-        listeners.wake(&entry(5, Scope::Campus, None));
+        listeners.mark(&entry(5, Scope::Campus, None));
         assert_eq!((hers.take(), his.take()), (Some(pos(5)), Some(pos(5))));
         // Bob is brought into Ada's circle: it concerns him, and so does what follows.
         let subject = Some(Subject { person: bob, circle, joined: true });
-        listeners.wake(&entry(6, Scope::Circle(circle), subject));
+        listeners.mark(&entry(6, Scope::Circle(circle), subject));
         assert_eq!((hers.take(), his.take()), (Some(pos(6)), Some(pos(6))));
-        listeners.wake(&entry(7, Scope::Circle(circle), None));
+        listeners.mark(&entry(7, Scope::Circle(circle), None));
         assert_eq!(his.take(), Some(pos(7)));
         listeners.unfollow(of_bob, circle);
         listeners.leave(of_ada);
-        listeners.wake(&entry(8, Scope::Circle(circle), None));
+        listeners.mark(&entry(8, Scope::Circle(circle), None));
         assert_eq!((hers.take(), his.take()), (Some(pos(7)), None));
         listeners.leave(of_bob);
         assert!(listeners.all.is_empty() && listeners.by_scope.is_empty());

@@ -209,11 +209,15 @@ impl Transport {
         for entry in entries {
             if entry.pos == live.ring.head().next() {
                 live.ring.push(entry.clone());
-                live.listeners.wake(entry);
+                live.listeners.mark(entry);
             }
         }
         live.tell_what_is_due();
         let head = live.ring.head();
+        // Those who wake look at the ring at once.
+        let live = RwLockWriteGuard::downgrade(live);
+        let new = entries.iter().filter(|it| it.pos > before && it.pos <= head);
+        new.for_each(|it| live.listeners.wake(it));
         drop(live);
         if head > before {
             self.0.head.send_replace(head);
