@@ -1,5 +1,7 @@
 //! Streams as they are on the wire: over sockets without an HTTP library between.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 mod common;
 
 use std::time::Duration;
@@ -44,7 +46,7 @@ impl Wire {
     }
 
     /// All that comes until the relay ends the connection.
-    async fn to_end(mut self) -> String {
+    async fn rest(mut self) -> String {
         let read = async { while self.more().await {} };
         timeout(PATIENCE, read).await.expect("it ends in time");
         self.got
@@ -105,7 +107,7 @@ async fn a_stream_is_the_last_answer_on_its_connection_and_says_so() {
             }
             assert!(!head.contains("content-length") && !head.contains("transfer-encoding"), "{head}");
             assert!(wire.until("\n\n").await.starts_with("retry: 500\n"));
-            let rest = wire.to_end().await;
+            let rest = wire.rest().await;
             assert!(rest.starts_with("event: hello\n") && rest.contains("event: bye\n"), "{rest}");
             assert!(!rest.contains("HTTP/"), "{rest}");
         }

@@ -72,10 +72,7 @@ pub struct Live {
     ends_at: Option<Instant>,
     /// The device was signed out.
     revoked: bool,
-    /// The relay stops: the stream is to say `bye`.
-    stopping: bool,
-    /// The relay closes.
-    closed: bool,
+    phase: Phase,
     /// What was told in passing, until the stream is at the head.
     heard: VecDeque<Arc<Sent>>,
     _stay: Stay,
@@ -101,8 +98,7 @@ impl Live {
             bye_at: bye_at(relay.settings().stream_lifetime, now),
             ends_at: None,
             revoked: false,
-            stopping: relay.is_stopping(),
-            closed: relay.is_closed(),
+            phase: Phase::of(&relay),
             heard: VecDeque::new(),
             _stay: relay.ephemeral().enter(who.person),
             _ticket: ticket,
@@ -180,10 +176,10 @@ impl Live {
     /// cursor, and a relay that stops does not wait for it (design 3.9).
     pub fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.listen(cx);
-        if self.closed {
+        if self.phase == Phase::Closed {
             return Poll::Ready(());
         }
-        if self.stopping && self.ends_at.is_none() {
+        if self.phase == Phase::Stopping && self.ends_at.is_none() {
             self.ends_at = Some(Instant::now() + self.relay.settings().drain);
         }
         match self.ends_at.or_else(|| self.bye_at.map(|it| it + BYE_CLOSES_MAX)) {
@@ -196,8 +192,7 @@ impl Live {
     fn listen(&mut self, cx: &Context<'_>) {
         self.listening.ear.listen(cx.waker());
         if self.listening.ear.is_stirred() {
-            self.stopping = self.relay.is_stopping();
-            self.closed = self.relay.is_closed();
+            self.phase = Phase::of(&self.relay);
         }
     }
 
@@ -266,7 +261,7 @@ impl Live {
     }
 
     fn is_over(&self, now: Instant) -> bool {
-        self.ends_at.is_some_and(|it| it <= now) || self.closed
+        self.ends_at.is_some_and(|it| it <= now) || self.phase == Phase::Closed
     }
 
     /// The replay is over, for the first time: the reader is told, also if nothing of what it missed was for it.
@@ -314,7 +309,7 @@ impl Live {
         if self.ends_at.is_some() {
             return None;
         }
-        if self.stopping {
+        if self.phase == Phase::Stopping {
             let drain = self.relay.settings().drain;
             return Some(self.bye(ByeReason::Shutdown, drain.mul_f64(rand::rng().random_range(0.0..=1.0)), now));
         }
@@ -338,6 +333,26 @@ impl Live {
 
     fn cursor(&self) -> Cursor {
         Cursor { epoch: self.relay.epoch(), pos: self.pos }
+    }
+}
+
+/// What a stream knows of its relay, as of when it was last stirred.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// The stream is to say `bye`, and to end within the drain time.
+    Stopping,
+    /// It is to end at once.
+    Closed,
+}
+
+impl Phase {
+    fn of(relay: &Relay) -> Self {
+        match (relay.is_closed(), relay.is_stopping()) {
+            (true, _) => Self::Closed,
+            (false, true) => Self::Stopping,
+            (false, false) => Self::Serving,
+        }
     }
 }
 

@@ -138,8 +138,12 @@ impl Listeners {
         let Some(listener) = self.all.get(&number) else { return };
         let now: HashSet<CircleId> = circles.collect();
         let gone: Vec<CircleId> = listener.circles.difference(&now).copied().collect();
-        gone.into_iter().for_each(|it| self.unfollow(number, it));
-        now.into_iter().for_each(|it| self.follow(number, it));
+        for circle in gone {
+            self.unfollow(number, circle);
+        }
+        for circle in now {
+            self.follow(number, circle);
+        }
     }
 
     /// The person came into a circle.
@@ -184,7 +188,9 @@ impl Listeners {
         if let Some(joined) = entry.subject.filter(|it| it.joined) {
             let theirs = self.by_scope.get(&Scope::Person(joined.person)).into_iter().flat_map(HashMap::keys);
             let theirs: Vec<Number> = theirs.copied().collect();
-            theirs.into_iter().for_each(|it| self.follow(it, joined.circle));
+            for number in theirs {
+                self.follow(number, joined.circle);
+            }
         }
     }
 
@@ -223,7 +229,9 @@ impl Listeners {
             ears.for_each(|(_, ear)| ear.tell(signal));
         } else {
             let once: HashMap<Number, &Arc<Ear>> = ears.map(|(number, ear)| (*number, ear)).collect();
-            once.into_values().for_each(|ear| ear.tell(signal));
+            for ear in once.into_values() {
+                ear.tell(signal);
+            }
         }
     }
 }
