@@ -1,7 +1,7 @@
 # Everything that one does with Circles from the command line. The work is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt types bench-catch-up bench-search bench-window bench-relay faults
+.PHONY: help run test fmt types bench-catch-up bench-search bench-window bench-relay profile-relay faults
 
 interface := $(shell find ui/src ui/public ui/index.html ui/package-lock.json ui/vite.config.ts ui/svelte.config.js -type f 2>/dev/null)
 
@@ -30,6 +30,10 @@ bench-window: bootstrap-test ui/dist/index.html ## Measure the desktop window: s
 bench-relay: bootstrap-test ## Measure the relay: fan-out, latency, memory, reconnects, commits (ARGS="--only fanout")
 	@cargo build --release --quiet --workspace --bins
 	@target/release/bench-relay $(ARGS)
+
+profile-relay: bootstrap-test ## Say where the processor time of the relay's fan-out goes
+	@cargo build --release --quiet --workspace --bins --config 'profile.release.package.circles-relay.strip="none"'
+	@target/release/bench-relay --only profile
 
 faults: bootstrap-test ## Three relays on Postgres and Redis while all of it breaks (ARGS="--seed N --seconds N")
 	@cargo build --quiet --workspace --bins

@@ -2,7 +2,7 @@
 //! 5): it never enters the log, has no cursor, and a stream that lags skips some of it.
 //!
 //! Two things that know nothing of each other meet in [`Ephemeral`]: signals, which go out to the streams of this instance
-//! ([`Ephemeral::publish`], [`Ephemeral::subscribe`]), and who is present, which is counted here ([`Registry`]).
+//! ([`Ephemeral::publish`]) by the same scopes as changes do, and who is present, which is counted here ([`Registry`]).
 //!
 //! [`carry`] makes one of the instances of a campus: it tells the others, and hears them.
 
@@ -32,10 +32,11 @@ use self::presence::Registry;
 use crate::{
     audience::Audience,
     failure::Failure,
-    limits::{PRESENCE_PAUSE, PRESENCE_TOLD_MAX, PRESENT_ELSEWHERE, SIGNALS_HELD_MAX, SIGNALS_WAITING_MAX},
+    limits::{PRESENCE_PAUSE, PRESENCE_TOLD_MAX, PRESENT_ELSEWHERE, SIGNALS_WAITING_MAX},
     relay::{Relay, WeakRelay},
     store::{campus, memberships},
     stream::frame,
+    transport::Transport,
 };
 
 /// Something to tell in passing.
@@ -43,8 +44,8 @@ use crate::{
 pub struct Signal {
     /// The instance that it comes from.
     pub origin: Uuid,
-    /// The log as of which it is true. A stream that is not there yet could still take someone for a member who is not
-    /// (design 3.6), and waits.
+    /// The log as of which it is true. Where the log is not there yet someone could still be taken for a member who is not
+    /// (design 3.6): the signal waits.
     pub as_of: Pos,
     /// What.
     pub news: News,
@@ -86,48 +87,62 @@ impl Signal {
 
 /// A signal and its frame, serialised once for all streams.
 #[derive(Debug)]
-struct Sent {
+pub struct Sent {
     signal: Signal,
     frame: Bytes,
+}
+
+impl Sent {
+    /// See [`Signal::as_of`].
+    pub fn as_of(&self) -> Pos {
+        self.signal.as_of
+    }
+
+    /// It may be for those who are in one of these.
+    pub fn circles(&self) -> &[CircleId] {
+        match &self.signal.news {
+            News::Typing(it) => std::slice::from_ref(&it.circle_id),
+            News::Presence { circles, .. } => circles,
+        }
+    }
 }
 
 /// The signals of a relay, and who is present there.
 pub struct Ephemeral {
     origin: Uuid,
-    signals: broadcast::Sender<Arc<Sent>>,
+    transport: Transport,
+    /// What is said here, for the other instances.
+    said: broadcast::Sender<Signal>,
     present: Arc<Present>,
 }
 
 impl Ephemeral {
     /// Nobody is there yet. `grace`: for how long after their last stream a person counts as online.
-    pub fn new(grace: Duration) -> Self {
-        let (signals, _) = broadcast::channel(SIGNALS_WAITING_MAX);
+    pub fn new(grace: Duration, transport: Transport) -> Self {
+        let (said, _) = broadcast::channel(SIGNALS_WAITING_MAX);
         let present = Present {
             registry: Mutex::new(Registry::new(grace)),
             here: Mutex::default(),
             elsewhere: Mutex::default(),
             changes: watch::Sender::new(()),
         };
-        Self { origin: Uuid::now_v7(), signals, present: Arc::new(present) }
+        Self { origin: Uuid::now_v7(), transport, said, present: Arc::new(present) }
     }
 
     // ---- signals ---------------------------------------------------------------------------------------------------
 
-    /// Hands a signal to every stream that is open here.
+    /// Hands a signal to the streams that are open here of those whom it may be for.
     pub fn publish(&self, signal: Signal) {
         let frame = signal.frame();
-        // Nobody may be listening.
-        drop(self.signals.send(Arc::new(Sent { signal, frame })));
-    }
-
-    /// Every signal from now on.
-    pub fn subscribe(&self) -> Signals {
-        Signals { incoming: self.signals.subscribe(), held: VecDeque::new() }
+        self.transport.tell_in_passing(Arc::new(Sent { signal, frame }));
     }
 
     /// A member types, as was checked at that position of the log.
     pub fn typing(&self, as_of: Pos, typing: Typing) {
-        self.publish(Signal { origin: self.origin, as_of, news: News::Typing(typing) });
+        let signal = Signal { origin: self.origin, as_of, news: News::Typing(typing) };
+        // There may be no other instance.
+        drop(self.said.send(signal.clone()));
+        self.publish(signal);
     }
 
     // ---- presence --------------------------------------------------------------------------------------------------
@@ -217,46 +232,9 @@ impl Drop for Stay {
     }
 }
 
-/// The signals for one stream.
-pub struct Signals {
-    incoming: broadcast::Receiver<Arc<Sent>>,
-    held: VecDeque<Arc<Sent>>,
-}
-
-impl Signals {
-    /// Returns when a signal has come. Cancel safe.
-    pub async fn heard(&mut self) {
-        loop {
-            match self.incoming.recv().await {
-                Ok(it) => return self.hold(it),
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-            }
-        }
-    }
-
-    /// The frames of what is for this reader, who has the log up to `pos`.
-    pub fn take(&mut self, reader: PersonId, pos: Pos, audience: &Audience) -> Option<Bytes> {
-        loop {
-            match self.incoming.try_recv() {
-                Ok(it) => self.hold(it),
-                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
-                Err(_) => break,
-            }
-        }
-        let (due, later) = self.held.drain(..).partition::<VecDeque<_>, _>(|it| it.signal.as_of <= pos);
-        self.held = later;
-        let mine = due.iter().filter(|it| it.signal.is_for(reader, audience));
-        let frames: Vec<Bytes> = mine.map(|it| it.frame.clone()).collect();
-        (!frames.is_empty()).then(|| frame::joined(&frames))
-    }
-
-    fn hold(&mut self, it: Arc<Sent>) {
-        if self.held.len() >= SIGNALS_HELD_MAX {
-            self.held.pop_front();
-        }
-        self.held.push_back(it);
-    }
+/// The frames of those signals that are for the reader, whose audience is that of the changes that they follow.
+pub fn frames(signals: VecDeque<Arc<Sent>>, reader: PersonId, audience: &Audience) -> impl Iterator<Item = Bytes> {
+    signals.into_iter().filter(move |it| it.signal.is_for(reader, audience)).map(|it| it.frame.clone())
 }
 
 /// Tells everyone who shares a circle with them of people who came and went, for as long as the relay is there.
@@ -284,7 +262,7 @@ pub async fn announce_presence(relay: WeakRelay, mut changes: watch::Receiver<()
     }
 }
 
-/// Tells of all of them at once: each signal wakes every stream, and streams that have not run in between wake once.
+/// Tells of all of them at once: streams that have not run in between wake once.
 async fn announce(relay: &Relay, due: Vec<Presence>) -> Result<(), Failure> {
     let read = relay.store().read(move |conn| {
         let mut told = Vec::with_capacity(due.len());
@@ -302,30 +280,86 @@ async fn announce(relay: &Relay, due: Vec<Presence>) -> Result<(), Failure> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
+    use circles_protocol::{CampusId, Epoch, Scope};
+
     use super::*;
+    use crate::{
+        limits::SIGNALS_HELD_MAX,
+        settings::Settings,
+        transport::{
+            Listening,
+            ring::{Entry, Subject},
+        },
+    };
 
     fn pos(value: u64) -> Pos {
         value.try_into().expect("small")
+    }
+
+    /// Of an instance that is alone, on an empty log.
+    pub fn alone() -> Ephemeral {
+        let transport = Transport::new(&Settings::default(), CampusId::new(), &Epoch::random(1), Pos::ZERO);
+        Ephemeral::new(Duration::ZERO, transport.expect("without Redis nothing is opened"))
     }
 
     fn typing(ephemeral: &Ephemeral, as_of: u64, circle_id: CircleId, person_id: PersonId) {
         ephemeral.typing(pos(as_of), Typing { circle_id, person_id, on: true });
     }
 
+    /// The log goes on with a change of the circle.
+    fn change(ephemeral: &Ephemeral, at: u64, circle: CircleId, subject: Option<Subject>) {
+        let (scope, frame) = (Scope::Circle(circle), Bytes::new());
+        ephemeral.transport.publish(vec![Entry { pos: pos(at), scope, subject, revoked: None, frame }]);
+    }
+
+    /// What a stream hears that is at the head.
+    fn heard(listening: &Listening, reader: PersonId, audience: &Audience) -> usize {
+        frames(listening.ear.signals(), reader, audience).count()
+    }
+
     #[test]
-    fn a_signal_waits_until_the_stream_has_what_it_follows() {
-        let ephemeral = Ephemeral::new(Duration::ZERO);
-        let (reader, other, circle) = (PersonId::new(), PersonId::new(), CircleId::new());
-        let member = Audience::new(reader, [circle], pos(3));
-        let mut signals = ephemeral.subscribe();
-        typing(&ephemeral, 5, circle, other);
-        assert_eq!(signals.take(reader, pos(4), &member), None);
-        // The change at 5 removed the reader.
-        assert_eq!(signals.take(reader, pos(5), &Audience::new(reader, [], pos(5))), None);
-        typing(&ephemeral, 5, circle, other);
-        assert!(signals.take(reader, pos(5), &member).is_some());
-        assert_eq!(signals.take(reader, pos(5), &member), None, "once");
+    fn a_signal_waits_until_the_log_has_what_it_follows() {
+        let (ephemeral, reader, other, circle) = (alone(), PersonId::new(), PersonId::new(), CircleId::new());
+        let mut listening = ephemeral.transport.listen(reader);
+        listening.narrow([circle].into_iter());
+        let mut audience = Audience::new(reader, [circle], Pos::ZERO);
+        typing(&ephemeral, 1, circle, other);
+        assert_eq!(heard(&listening, reader, &audience), 0);
+        change(&ephemeral, 1, circle, None);
+        assert_eq!(heard(&listening, reader, &audience), 1);
+        assert_eq!(heard(&listening, reader, &audience), 0, "once");
+        // The change at 2 removes the reader.
+        typing(&ephemeral, 2, circle, other);
+        let removed = Some(Subject { person: reader, circle, joined: false });
+        change(&ephemeral, 2, circle, removed);
+        assert!(audience.admits(pos(2), Scope::Circle(circle), removed));
+        assert_eq!(heard(&listening, reader, &audience), 0);
+    }
+
+    #[test]
+    fn a_signal_reaches_who_just_came_into_the_circle_and_nobody_elsewhere() {
+        let (ephemeral, reader, other, circle) = (alone(), PersonId::new(), PersonId::new(), CircleId::new());
+        let (mut inside, mut outside) = (ephemeral.transport.listen(reader), ephemeral.transport.listen(other));
+        inside.narrow([].into_iter());
+        outside.narrow([CircleId::new()].into_iter());
+        typing(&ephemeral, 1, circle, PersonId::new());
+        change(&ephemeral, 1, circle, Some(Subject { person: reader, circle, joined: true }));
+        // Before the stream came to the change that brought it in.
+        typing(&ephemeral, 1, circle, PersonId::new());
+        assert_eq!(inside.ear.signals().len(), 2);
+        assert_eq!(outside.ear.signals().len(), 0, "it is not even woken");
+    }
+
+    #[test]
+    fn who_shares_several_circles_with_someone_is_told_once() {
+        let (ephemeral, reader, person_id) = (alone(), PersonId::new(), PersonId::new());
+        let circles = vec![CircleId::new(), CircleId::new()];
+        let mut listening = ephemeral.transport.listen(reader);
+        listening.narrow(circles.iter().copied());
+        let news = News::Presence { presence: Presence { person_id, online: true }, circles };
+        ephemeral.publish(Signal { origin: ephemeral.origin, as_of: Pos::ZERO, news });
+        assert_eq!(listening.ear.signals().len(), 1);
     }
 
     #[test]
@@ -345,15 +379,17 @@ mod tests {
 
     #[test]
     fn a_stream_that_lags_skips_and_holds_no_more_than_its_bound() {
-        let ephemeral = Ephemeral::new(Duration::ZERO);
-        let (reader, other, circle) = (PersonId::new(), PersonId::new(), CircleId::new());
-        let mut signals = ephemeral.subscribe();
-        for _ in 0..SIGNALS_WAITING_MAX * 2 {
-            typing(&ephemeral, 9, circle, other);
+        let (ephemeral, reader, other, circle) = (alone(), PersonId::new(), PersonId::new(), CircleId::new());
+        let mut listening = ephemeral.transport.listen(reader);
+        listening.narrow([circle].into_iter());
+        for as_of in [0, 1] {
+            for _ in 0..SIGNALS_HELD_MAX * 2 {
+                typing(&ephemeral, as_of, circle, other);
+            }
         }
-        let audience = Audience::new(reader, [circle], Pos::ZERO);
-        assert_eq!(signals.take(reader, pos(8), &audience), None);
-        assert_eq!(signals.held.len(), SIGNALS_HELD_MAX);
+        assert_eq!(listening.ear.signals().len(), SIGNALS_HELD_MAX, "of those that are due");
+        change(&ephemeral, 1, circle, None);
+        assert_eq!(listening.ear.signals().len(), SIGNALS_HELD_MAX, "of those that waited for the log");
     }
 
     #[test]

@@ -117,14 +117,15 @@ pub const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
 /// First and longest wait before Redis is tried again.
 pub const REDIS_RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// Signals (typing, presence) that a stream may be behind; then it skips some. A second of a lively campus.
+/// Signals (who types) that may wait for being carried to other instances. A second of a lively campus.
 pub const SIGNALS_WAITING_MAX: usize = 256;
 
-/// Signals that one stream keeps until it has the changes that they follow: they come within milliseconds of each other.
+/// Signals (typing, presence) that wait for one stream, or for the changes that they follow, which come within milliseconds;
+/// then the oldest are skipped.
 pub const SIGNALS_HELD_MAX: usize = 64;
 
 /// The time between two tellings of who came and went: after a restart of the relay everyone comes at once, and each telling
-/// wakes every stream.
+/// wakes the streams of everyone who shares a circle with them.
 pub const PRESENCE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Most people who are told of at once: fewer than a stream keeps. Whoever asks sees everyone at once.
@@ -154,3 +155,16 @@ pub const CONNECTION_BUFFER: usize = 8 * 1024;
 
 /// After this silence of a peer's network the connection counts as dead: a stream's reader has long gone elsewhere.
 pub const PEER_DEAD_AFTER: Duration = Duration::from_secs(30);
+
+/// Connections whose first request is not answered yet; more are not accepted, and wait in the kernel. A campus that
+/// reconnects at once is let in by portions, because each takes some 20 KiB until it is a stream.
+pub const NEWCOMERS_MAX: usize = 256;
+
+/// After this time a connection counts no more as a newcomer, also when it has said nothing: idle ones keep nobody out.
+pub const NEWCOMER_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Bytes of the reader of a stream that are passed over, such as requests sent ahead; whoever says more is cut off.
+pub const DIRECT_IGNORED_MAX: usize = 8 * 1024;
+
+/// Frames for which an idle stream keeps room.
+pub const DIRECT_FRAMES_KEPT: usize = 4;

@@ -114,10 +114,11 @@ impl Relay {
         Ok(opened?.present())
     }
 
-    /// Begins to tell who comes and goes.
+    /// Begins to tell who comes and goes, and that the relay stops.
     fn present(self) -> Self {
         let (weak, changes) = (WeakRelay(Arc::downgrade(&self.0)), self.ephemeral().changes());
         self.0.tasks.spawn(ephemeral::announce_presence(weak, changes, self.0.closed.clone()));
+        self.0.tasks.spawn(stir(self.0.transport.clone(), self.0.stopping.clone(), self.0.closed.clone()));
         self
     }
 
@@ -134,7 +135,7 @@ impl Relay {
         let transport = Transport::new(&settings, campus.id, &campus.epoch, head)?;
         let (tasks, closed) = (TaskTracker::new(), CancellationToken::new());
         let entered = runtime.enter();
-        let ephemeral = Arc::new(Ephemeral::new(settings.presence_grace));
+        let ephemeral = Arc::new(Ephemeral::new(settings.presence_grace, transport.clone()));
         transport.start(&store, &ephemeral, &campus.epoch, &tasks, &closed);
         let writer = Writer::start(link, campus.epoch.clone(), transport.clone(), pace).map_err(OpenError::Writer)?;
         drop(entered);
@@ -291,16 +292,17 @@ impl Relay {
         self.0.stopping.is_cancelled()
     }
 
-    pub(crate) async fn stopping(&self) {
-        self.0.stopping.cancelled().await;
-    }
-
     pub(crate) fn is_closed(&self) -> bool {
         self.0.closed.is_cancelled()
     }
+}
 
-    pub(crate) async fn closed(&self) {
-        self.0.closed.cancelled().await;
+/// Wakes the streams when the relay stops, and again when it closes: each looks whether it does as often as it runs, and
+/// that is cheaper than two more things that each of them waits for.
+async fn stir(transport: Transport, stopping: CancellationToken, closed: CancellationToken) {
+    for token in [stopping, closed] {
+        token.cancelled().await;
+        transport.stir();
     }
 }
 

@@ -1,22 +1,34 @@
-//! Connections: HTTP/1.1 with small buffers, because most connections are streams that wait.
+//! Connections: HTTP/1.1 with small buffers, because most connections are streams that wait; and a stream that was granted
+//! leaves HTTP behind, and has its socket to itself.
 
-use std::{io, net::SocketAddr, time::Duration};
+mod flushed;
 
-use axum::{Router, body::Body, extract::ConnectInfo};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
+use axum::{Router, body::Body, extract::ConnectInfo, http::response};
+use http_body::Body as _;
+use hyper::{Method, Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use crate::limits::{CONNECTION_BUFFER, HEADERS_TIME_MAX, PEER_DEAD_AFTER};
+use self::flushed::Flushed;
+use crate::{
+    limits::{CONNECTION_BUFFER, HEADERS_TIME_MAX, NEWCOMER_PATIENCE, NEWCOMERS_MAX, PEER_DEAD_AFTER},
+    stream::{Handover, Live, direct::Direct},
+};
 
 /// How long to wait after an accept that failed, as when the process has too many files open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -52,36 +64,127 @@ impl Listener for TcpListener {
 /// Serves until `stop`; then takes no more connections, and returns when those there are have ended. Streams end by
 /// themselves: whoever stops them does so first.
 pub async fn serve(listener: impl Listener, router: Router, stop: CancellationToken) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIME_MAX).max_buf_size(CONNECTION_BUFFER);
-    let connections = GracefulShutdown::new();
+    let connections = Connections { router, stop, tasks: TaskTracker::new() };
+    let newcomers = Arc::new(Semaphore::new(NEWCOMERS_MAX));
     loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
+        let next = async {
+            let newcomer = newcomers.clone().acquire_owned().await.expect("it is not closed");
+            (newcomer, listener.accept().await)
+        };
+        let (newcomer, accepted) = tokio::select! {
+            () = connections.stop.cancelled() => break,
+            next = next => next,
         };
         let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let router = router.clone();
-        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
-            router.clone().oneshot(request.map(Body::new))
-        });
-        let connection = connections.watch(http.serve_connection(TokioIo::new(socket), service));
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, %peer, "a connection broke");
-            }
-        });
+        connections.tasks.spawn(connections.clone().run(socket, peer, newcomer));
     }
     drop(listener);
-    connections.shutdown().await;
+    connections.tasks.close();
+    connections.tasks.wait().await;
+}
+
+/// What all connections share.
+#[derive(Clone)]
+struct Connections {
+    router: Router,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Connections {
+    /// Answers requests until the connection ends, or one of them is granted a stream, which takes the socket over.
+    ///
+    /// hyper gives a socket back in the middle of a connection when the service fails: it writes nothing then and leaves
+    /// `into_parts` to us. What it may lose is an earlier answer that the socket did not take yet; so a request that is sent
+    /// ahead of such an answer gets its stream through hyper.
+    async fn run<S>(self, socket: S, peer: SocketAddr, newcomer: OwnedSemaphorePermit)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIME_MAX).max_buf_size(CONNECTION_BUFFER);
+        let granted = Granted::default();
+        let newcomer = Arc::new(Mutex::new(Some(newcomer)));
+        let (socket, is_flushed) = Flushed::new(socket);
+        let service = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
+            let is_alone = request.method() == Method::GET && request.body().is_end_stream() && is_flushed.get();
+            let handover = is_alone.then(Handover::default);
+            if let Some(handover) = &handover {
+                request.extensions_mut().insert(handover.clone());
+            }
+            let answered = answer(self.router.clone(), request, handover, granted.clone());
+            let newcomer = newcomer.clone();
+            async move {
+                let answered = answered.await;
+                lock(&newcomer).take();
+                answered
+            }
+        });
+        let mut connection = http.serve_connection(TokioIo::new(socket), service);
+        let patience = async {
+            sleep(NEWCOMER_PATIENCE).await;
+            lock(&newcomer).take();
+            self.stop.cancelled().await;
+        };
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            () = patience => {
+                Pin::new(&mut connection).graceful_shutdown();
+                (&mut connection).await
+            }
+        };
+        let granted = lock(&granted).take();
+        match (granted, ended) {
+            (Some((head, live)), _) => {
+                let socket = connection.into_parts().io.into_inner().into_inner();
+                let direct = Direct::new(socket, head, live);
+                // A task of its own: what hyper needed is given back.
+                self.tasks.spawn(async move {
+                    if let Err(error) = direct.await {
+                        tracing::debug!(%error, %peer, "a stream broke");
+                    }
+                });
+            }
+            (None, Err(error)) => tracing::debug!(%error, %peer, "a connection broke"),
+            (None, Ok(())) => {}
+        }
+    }
+}
+
+/// A stream that was granted, and the head of the response that it follows.
+type Granted = Arc<Mutex<Option<(response::Parts, Live)>>>;
+
+/// The connection is a stream's from now on.
+#[derive(Debug, thiserror::Error)]
+#[error("the socket is a stream's")]
+struct Taken;
+
+async fn answer(
+    router: Router,
+    request: Request<Incoming>,
+    handover: Option<Handover>,
+    granted: Granted,
+) -> Result<Response<Body>, Taken> {
+    let Ok(response) = router.oneshot(request.map(Body::new)).await;
+    match handover.and_then(|it| it.take()) {
+        Some(live) => {
+            *lock(&granted) = Some((response.into_parts().0, live));
+            Err(Taken)
+        }
+        None => Ok(response),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A message goes out at once; and a peer that is gone without a word is noticed, although heartbeats vanish into the

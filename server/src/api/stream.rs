@@ -1,7 +1,7 @@
 //! The stream's edge: its cursor and its headers.
 
 use axum::{
-    body::Body,
+    Extension,
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
@@ -11,7 +11,11 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{auth::Auth, extract::Params};
-use crate::{failure::Failure, relay::Relay, stream};
+use crate::{
+    failure::Failure,
+    relay::Relay,
+    stream::{self, Handover},
+};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -34,6 +38,7 @@ pub async fn open(
     Auth(who): Auth,
     Params(from): Params<From>,
     headers: HeaderMap,
+    handover: Option<Extension<Handover>>,
 ) -> Result<Response, Failure> {
     if relay.is_stopping() {
         return Err(Failure::of(Code::ShuttingDown));
@@ -43,7 +48,14 @@ pub async fn open(
     let cursor = header.or(from.last_event_id).filter(|it| !it.is_empty());
     let cursor = cursor.map(|it| it.parse::<Cursor>()).transpose();
     let cursor = cursor.map_err(|error| Failure::parameter(error.to_string()))?;
-    let mut response = Body::from_stream(stream::open(relay, who, cursor).await?).into_response();
+    let live = stream::open(relay, who, cursor).await?;
+    let mut response = match handover {
+        Some(Extension(handover)) => {
+            handover.give(live);
+            Response::default()
+        }
+        None => live.into_body().into_response(),
+    };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));

@@ -17,7 +17,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Ephemeral, News, Sent, Signal};
+use super::{Ephemeral, Signal};
 use crate::limits::{PRESENT_EVERY, PRESENT_PAUSE};
 
 /// What one instance tells the others.
@@ -38,7 +38,7 @@ pub type Elsewhere = HashMap<Uuid, (HashSet<PersonId>, Instant)>;
 /// What this instance has to tell.
 pub struct Outgoing {
     ephemeral: Arc<Ephemeral>,
-    signals: broadcast::Receiver<Arc<Sent>>,
+    said: broadcast::Receiver<Signal>,
     changes: watch::Receiver<()>,
     told: HashSet<PersonId>,
     told_at: Option<Instant>,
@@ -47,7 +47,7 @@ pub struct Outgoing {
 impl Outgoing {
     pub fn new(ephemeral: &Arc<Ephemeral>) -> Self {
         Self {
-            signals: ephemeral.signals.subscribe(),
+            said: ephemeral.said.subscribe(),
             changes: ephemeral.changes(),
             ephemeral: ephemeral.clone(),
             told: HashSet::new(),
@@ -63,10 +63,9 @@ impl Outgoing {
                 Some(at) => (at + PRESENT_EVERY, at + PRESENT_PAUSE),
             };
             tokio::select! {
-                signal = self.signals.recv() => {
-                    if let Ok(sent) = signal && sent.signal.origin == self.ephemeral.origin
-                        && matches!(sent.signal.news, News::Typing(_)) {
-                        return json(&Carried::Signal(sent.signal.clone()));
+                said = self.said.recv() => {
+                    if let Ok(signal) = said {
+                        return json(&Carried::Signal(signal));
                     }
                 }
                 () = sleep_until(again) => return self.present(),
@@ -121,7 +120,7 @@ mod tests {
 
     #[test]
     fn people_of_another_instance_are_online_until_it_is_silent() {
-        let (here, there) = (Ephemeral::new(Duration::ZERO), Ephemeral::new(Duration::ZERO));
+        let (here, there) = (super::super::tests::alone(), super::super::tests::alone());
         let (person, now) = (PersonId::new(), Instant::now());
         let stay = there.enter(person);
         tell(&here, &there, now);
@@ -138,7 +137,7 @@ mod tests {
         assert_eq!(here.online(), HashSet::from([person]));
         // It dies: the next that any other tells finds it gone.
         let later = now + PRESENT_ELSEWHERE + Duration::from_secs(1);
-        tell(&here, &Ephemeral::new(Duration::ZERO), later);
+        tell(&here, &super::super::tests::alone(), later);
         assert!(here.present.lock().online(later).is_empty());
     }
 }

@@ -2,10 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use circles_protocol::{Code, PersonId};
@@ -16,16 +13,14 @@ use crate::{access::Who, failure::Failure, metrics};
 /// All open streams of a relay.
 #[derive(Clone, Default)]
 pub struct OpenStreams {
-    by_person: Arc<Mutex<HashMap<PersonId, Vec<u64>>>>,
+    by_person: Arc<Mutex<HashMap<PersonId, usize>>>,
     tracker: TaskTracker,
-    numbers: Arc<AtomicU64>,
 }
 
 /// One open stream; it counts until this is dropped.
 pub struct Ticket {
     streams: OpenStreams,
     person: PersonId,
-    number: u64,
     _tracked: TaskTrackerToken,
 }
 
@@ -34,15 +29,14 @@ impl OpenStreams {
     pub fn enter(&self, who: Who, max: usize) -> Result<Ticket, Failure> {
         let mut by_person = self.lock();
         let open = by_person.entry(who.person).or_default();
-        if open.len() >= max {
+        if *open >= max {
             let detail = format!("at most {max} streams of one person");
             return Err(Failure { retry_after_s: Some(5), ..Failure::new(Code::TooManyStreams, detail) });
         }
-        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        open.push(number);
+        *open += 1;
         metrics::streams(1);
         drop(by_person);
-        Ok(Ticket { streams: self.clone(), person: who.person, number, _tracked: self.tracker.token() })
+        Ok(Ticket { streams: self.clone(), person: who.person, _tracked: self.tracker.token() })
     }
 
     /// How many are open.
@@ -56,7 +50,7 @@ impl OpenStreams {
         self.tracker.wait().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PersonId, Vec<u64>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<PersonId, usize>> {
         self.by_person.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -66,8 +60,8 @@ impl Drop for Ticket {
         metrics::streams(-1);
         let mut by_person = self.streams.lock();
         if let Some(open) = by_person.get_mut(&self.person) {
-            open.retain(|it| *it != self.number);
-            if open.is_empty() {
+            *open -= 1;
+            if *open == 0 {
                 by_person.remove(&self.person);
             }
         }

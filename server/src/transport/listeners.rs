@@ -1,34 +1,42 @@
-//! Who is woken by which change. A change of one circle concerns its members' streams, and the thousands of others go on
-//! sleeping: waking them all for each message is what makes many small circles dear.
+//! Who is woken by what. A change of one circle concerns its members' streams, and so does who types there; the thousands of
+//! others go on sleeping: waking them all for each message is what makes many small circles dear.
 //!
 //! A stream that sleeps falls behind the ring without missing anything. So its ear keeps the first position that concerns
 //! it, and the stream goes on from there.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::Waker,
 };
 
 use circles_protocol::{CircleId, PersonId, Pos, Scope};
-use tokio::sync::Notify;
+use futures::task::AtomicWaker;
 
 use super::ring::Entry;
+use crate::{ephemeral::Sent, limits::SIGNALS_HELD_MAX};
 
 /// What wakes one stream.
 #[derive(Debug, Default)]
 pub struct Ear {
     /// The first position that concerns the stream since it last looked; zero: none.
     pending: AtomicU64,
-    notify: Notify,
+    /// What was told in passing since it last looked.
+    signals: Mutex<VecDeque<Arc<Sent>>>,
+    /// There is something in `signals`.
+    is_told: AtomicBool,
+    /// The relay stops or closes.
+    is_stirred: AtomicBool,
+    waker: AtomicWaker,
 }
 
 impl Ear {
-    /// Waits until something concerns the stream. Cancel safe.
-    pub async fn woken(&self) {
-        self.notify.notified().await;
+    /// Wakes that task, once, when something concerns the stream from now on. First listen, then look.
+    pub fn listen(&self, waker: &Waker) {
+        self.waker.register(waker);
     }
 
     /// The first position that concerned the stream since it last asked. Ask while the ring is locked.
@@ -37,28 +45,70 @@ impl Ear {
         (pending > 0).then(|| Pos::try_from(pending).expect("it was a position"))
     }
 
-    /// Nothing concerned the stream since it last asked. Ask while the ring is locked.
+    /// Nothing concerned the stream since it last asked. What was told in passing before this answer, and was taken, follows
+    /// nothing that the stream does not know of.
     pub fn is_quiet(&self) -> bool {
-        self.pending.load(Ordering::Relaxed) == 0
+        self.pending.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether the relay began to stop or to close since the stream last asked.
+    pub fn is_stirred(&self) -> bool {
+        self.is_stirred.load(Ordering::Relaxed) && self.is_stirred.swap(false, Ordering::Acquire)
+    }
+
+    /// What was told in passing since the stream last asked; the newest of it if that was much.
+    pub fn signals(&self) -> VecDeque<Arc<Sent>> {
+        if self.is_told.load(Ordering::Relaxed) && self.is_told.swap(false, Ordering::Acquire) {
+            std::mem::take(&mut *self.queue())
+        } else {
+            VecDeque::new()
+        }
     }
 
     fn mark(&self, pos: Pos) {
         // The lock of the ring orders this; the first position stays.
         if self.pending.load(Ordering::Relaxed) == 0 {
-            self.pending.store(pos.get(), Ordering::Relaxed);
-            self.notify.notify_one();
+            self.pending.store(pos.get(), Ordering::Release);
         }
+    }
+
+    fn tell(&self, signal: &Arc<Sent>) {
+        let mut queue = self.queue();
+        if queue.len() >= SIGNALS_HELD_MAX {
+            queue.pop_front();
+        }
+        queue.push_back(signal.clone());
+        drop(queue);
+        self.is_told.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    fn stir(&self) {
+        self.is_stirred.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Arc<Sent>>> {
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The number of a stream among the listeners.
 pub type Number = u64;
 
-/// All streams of an instance, by what concerns them. Changed and used while the ring is locked for writing.
+/// A stream, and the circles that concern it.
+#[derive(Debug)]
+struct Listener {
+    ear: Arc<Ear>,
+    person: PersonId,
+    circles: HashSet<CircleId>,
+}
+
+/// All streams of an instance, by what concerns them. Changed and used while the ring is locked.
 #[derive(Debug, Default)]
 pub struct Listeners {
     next: Number,
-    all: HashMap<Number, Arc<Ear>>,
+    all: HashMap<Number, Listener>,
     /// Those whose circles are not known yet: everything concerns them.
     wide: HashMap<Number, Arc<Ear>>,
     by_scope: HashMap<Scope, HashMap<Number, Arc<Ear>>>,
@@ -66,39 +116,57 @@ pub struct Listeners {
 
 impl Listeners {
     /// A stream whose person's circles are still to be read.
-    pub fn enter(&mut self) -> (Number, Arc<Ear>) {
+    pub fn enter(&mut self, person: PersonId) -> (Number, Arc<Ear>) {
         self.next += 1;
         let ear = Arc::new(Ear::default());
-        self.all.insert(self.next, ear.clone());
+        self.all.insert(self.next, Listener { ear: ear.clone(), person, circles: HashSet::new() });
         self.wide.insert(self.next, ear.clone());
         (self.next, ear)
     }
 
     /// From now on only the campus, the person and these circles concern the stream.
-    pub fn narrow(&mut self, number: Number, person: PersonId, circles: impl Iterator<Item = CircleId>) {
-        let Some(ear) = self.wide.remove(&number) else { return };
-        for scope in circles.map(Scope::Circle).chain([Scope::Person(person)]) {
-            self.by_scope.entry(scope).or_default().insert(number, ear.clone());
+    pub fn narrow(&mut self, number: Number, circles: impl Iterator<Item = CircleId>) {
+        if let Some(listener) = self.all.get(&number) {
+            self.by_scope.entry(Scope::Person(listener.person)).or_default().insert(number, listener.ear.clone());
+        }
+        self.renew(number, circles);
+        self.wide.remove(&number);
+    }
+
+    /// These circles concern the stream, and no others.
+    pub fn renew(&mut self, number: Number, circles: impl Iterator<Item = CircleId>) {
+        let Some(listener) = self.all.get(&number) else { return };
+        let now: HashSet<CircleId> = circles.collect();
+        let gone: Vec<CircleId> = listener.circles.difference(&now).copied().collect();
+        for circle in gone {
+            self.unfollow(number, circle);
+        }
+        for circle in now {
+            self.follow(number, circle);
         }
     }
 
     /// The person came into a circle.
     pub fn follow(&mut self, number: Number, circle: CircleId) {
-        if let Some(ear) = self.all.get(&number) {
-            self.by_scope.entry(Scope::Circle(circle)).or_default().insert(number, ear.clone());
+        if let Some(listener) = self.all.get_mut(&number)
+            && listener.circles.insert(circle)
+        {
+            self.by_scope.entry(Scope::Circle(circle)).or_default().insert(number, listener.ear.clone());
         }
     }
 
     /// The person is out of a circle.
     pub fn unfollow(&mut self, number: Number, circle: CircleId) {
-        self.remove(number, Scope::Circle(circle));
+        if self.all.get_mut(&number).is_some_and(|it| it.circles.remove(&circle)) {
+            self.remove(number, Scope::Circle(circle));
+        }
     }
 
     /// The stream ended.
-    pub fn leave(&mut self, number: Number, person: PersonId, circles: impl Iterator<Item = CircleId>) {
-        self.all.remove(&number);
+    pub fn leave(&mut self, number: Number) {
+        let Some(gone) = self.all.remove(&number) else { return };
         self.wide.remove(&number);
-        for scope in circles.map(Scope::Circle).chain([Scope::Person(person)]) {
+        for scope in gone.circles.into_iter().map(Scope::Circle).chain([Scope::Person(gone.person)]) {
             self.remove(number, scope);
         }
     }
@@ -112,22 +180,59 @@ impl Listeners {
         }
     }
 
+    /// Notes for those whom a change concerns that it does. [`Listeners::wake`] them once the ring is not locked for writing.
+    pub fn mark(&mut self, entry: &Entry) {
+        self.concerned(entry).for_each(|it| it.mark(entry.pos));
+        // At once, because a signal may be told before the stream has come to the change. When it comes there it judges by
+        // itself (design 3.6).
+        if let Some(joined) = entry.subject.filter(|it| it.joined) {
+            let theirs = self.by_scope.get(&Scope::Person(joined.person)).into_iter().flat_map(HashMap::keys);
+            let theirs: Vec<Number> = theirs.copied().collect();
+            for number in theirs {
+                self.follow(number, joined.circle);
+            }
+        }
+    }
+
     /// Wakes those whom a change concerns.
     pub fn wake(&self, entry: &Entry) {
-        let scope = match entry.scope {
-            Scope::Campus => return self.wake_all(entry.pos),
-            scope => self.by_scope.get(&scope),
-        };
+        self.concerned(entry).for_each(|it| it.waker.wake());
+    }
+
+    fn concerned(&self, entry: &Entry) -> impl Iterator<Item = &Arc<Ear>> {
+        let all = (entry.scope == Scope::Campus).then(|| self.all.values().map(|it| &it.ear));
+        let scope = self.by_scope.get(&entry.scope);
         // A membership concerns its person also from outside the circle.
         let subject = entry.subject.and_then(|it| self.by_scope.get(&Scope::Person(it.person)));
-        for ear in scope.into_iter().chain(subject).chain([&self.wide]).flat_map(HashMap::values) {
-            ear.mark(entry.pos);
-        }
+        let some = scope.into_iter().chain(subject).chain([&self.wide]).flat_map(HashMap::values);
+        some.chain(all.into_iter().flatten())
     }
 
     /// Wakes everybody, for what follows that position.
     pub fn wake_all(&self, pos: Pos) {
-        self.all.values().for_each(|ear| ear.mark(pos));
+        for listener in self.all.values() {
+            listener.ear.mark(pos);
+            listener.ear.waker.wake();
+        }
+    }
+
+    /// Wakes everybody, to look whether the relay stops.
+    pub fn stir(&self) {
+        self.all.values().for_each(|it| it.ear.stir());
+    }
+
+    /// Tells a signal to the streams of those who are in one of its circles, once each.
+    pub fn tell(&self, signal: &Arc<Sent>) {
+        let circles = signal.circles();
+        let ears = circles.iter().filter_map(|it| self.by_scope.get(&Scope::Circle(*it))).chain([&self.wide]).flatten();
+        if let [_] = circles {
+            ears.for_each(|(_, ear)| ear.tell(signal));
+        } else {
+            let once: HashMap<Number, &Arc<Ear>> = ears.map(|(number, ear)| (*number, ear)).collect();
+            for ear in once.into_values() {
+                ear.tell(signal);
+            }
+        }
     }
 }
 
@@ -150,31 +255,30 @@ mod tests {
     fn a_change_wakes_those_whom_it_concerns_and_nobody_else() {
         let mut listeners = Listeners::default();
         let (ada, bob, circle, other) = (PersonId::new(), PersonId::new(), CircleId::new(), CircleId::new());
-        let (of_ada, hers) = listeners.enter();
-        let (of_bob, his) = listeners.enter();
-        listeners.wake(&entry(1, Scope::Circle(other), None));
+        let (of_ada, hers) = listeners.enter(ada);
+        let (of_bob, his) = listeners.enter(bob);
+        listeners.mark(&entry(1, Scope::Circle(other), None));
         assert_eq!((hers.take(), his.take()), (Some(pos(1)), Some(pos(1))), "before their circles are known");
-        listeners.narrow(of_ada, ada, [circle].into_iter());
-        listeners.narrow(of_bob, bob, [other].into_iter());
-        listeners.wake(&entry(2, Scope::Circle(circle), None));
-        listeners.wake(&entry(3, Scope::Circle(circle), None));
+        listeners.narrow(of_ada, [circle].into_iter());
+        listeners.narrow(of_bob, [other].into_iter());
+        listeners.mark(&entry(2, Scope::Circle(circle), None));
+        listeners.mark(&entry(3, Scope::Circle(circle), None));
         assert_eq!((hers.take(), his.take()), (Some(pos(2)), None), "the first is what counts");
-        listeners.wake(&entry(4, Scope::Person(bob), None));
+        listeners.mark(&entry(4, Scope::Person(bob), None));
         assert_eq!((hers.take(), his.take()), (None, Some(pos(4))));
-        listeners.wake(&entry(5, Scope::Campus, None));
+        listeners.mark(&entry(5, Scope::Campus, None));
         assert_eq!((hers.take(), his.take()), (Some(pos(5)), Some(pos(5))));
         // Bob is brought into Ada's circle: it concerns him, and so does what follows.
         let subject = Some(Subject { person: bob, circle, joined: true });
-        listeners.wake(&entry(6, Scope::Circle(circle), subject));
+        listeners.mark(&entry(6, Scope::Circle(circle), subject));
         assert_eq!((hers.take(), his.take()), (Some(pos(6)), Some(pos(6))));
-        listeners.follow(of_bob, circle);
-        listeners.wake(&entry(7, Scope::Circle(circle), None));
+        listeners.mark(&entry(7, Scope::Circle(circle), None));
         assert_eq!(his.take(), Some(pos(7)));
         listeners.unfollow(of_bob, circle);
-        listeners.leave(of_ada, ada, [circle].into_iter());
-        listeners.wake(&entry(8, Scope::Circle(circle), None));
+        listeners.leave(of_ada);
+        listeners.mark(&entry(8, Scope::Circle(circle), None));
         assert_eq!((hers.take(), his.take()), (Some(pos(7)), None));
-        listeners.leave(of_bob, bob, [other].into_iter());
+        listeners.leave(of_bob);
         assert!(listeners.all.is_empty() && listeners.by_scope.is_empty());
     }
 }

@@ -10,7 +10,7 @@ mod redis;
 pub mod ring;
 
 use std::{
-    collections::HashSet,
+    collections::VecDeque,
     sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
 };
 
@@ -24,8 +24,8 @@ use self::{
     ring::{Entry, Ring, Tail},
 };
 use crate::{
-    ephemeral::Ephemeral,
-    limits::RING_BYTES_MAX,
+    ephemeral::{Ephemeral, Sent},
+    limits::{RING_BYTES_MAX, SIGNALS_HELD_MAX},
     settings::Settings,
     store::{OpenError, Store},
 };
@@ -51,50 +51,63 @@ struct Inner {
 struct Live {
     ring: Ring,
     listeners: Listeners,
+    /// Signals that follow changes which are not in the ring yet.
+    early: VecDeque<Arc<Sent>>,
+}
+
+impl Live {
+    fn tell_what_is_due(&mut self) {
+        let head = self.ring.head();
+        let Self { listeners, early, .. } = self;
+        early.retain(|signal| {
+            let due = signal.as_of() <= head;
+            if due {
+                listeners.tell(signal);
+            }
+            !due
+        });
+    }
 }
 
 /// One stream among the listeners, until it is dropped.
 pub struct Listening {
     transport: Transport,
     number: listeners::Number,
-    person: PersonId,
-    circles: HashSet<CircleId>,
     /// What wakes it.
     pub ear: Arc<Ear>,
+    /// Only some circles concern it; before that everything does.
+    narrowed: bool,
     /// It has taken all that was there: what did not wake it does not concern it.
     at_head: bool,
 }
 
 impl Listening {
-    /// Whose circles these are, as of the stream's beginning: only they concern it from now on.
+    /// From now on only these circles concern the stream: those of its person, as of where it stands.
     pub fn narrow(&mut self, circles: impl Iterator<Item = CircleId>) {
-        self.circles = circles.collect();
-        let mut live = self.transport.live();
-        live.listeners.narrow(self.number, self.person, self.circles.iter().copied());
+        self.narrowed = true;
+        self.transport.live().listeners.narrow(self.number, circles);
     }
 
     /// The person came into a circle, or is out of it.
     pub fn membership(&mut self, circle: CircleId, joined: bool) {
+        // What came to the circle meanwhile did not wake it.
+        self.at_head = false;
+        if !self.narrowed {
+            return;
+        }
         let mut live = self.transport.live();
-        if joined && self.circles.insert(circle) {
+        if joined {
             live.listeners.follow(self.number, circle);
-        } else if !joined && self.circles.remove(&circle) {
+        } else {
             live.listeners.unfollow(self.number, circle);
         }
     }
 
     /// These are the person's circles, as was just read.
-    pub fn renew(&mut self, circles: impl Iterator<Item = CircleId>) {
-        let now: HashSet<CircleId> = circles.collect();
-        let mut live = self.transport.live();
-        for gone in self.circles.difference(&now) {
-            live.listeners.unfollow(self.number, *gone);
+    pub fn renew(&self, circles: impl Iterator<Item = CircleId>) {
+        if self.narrowed {
+            self.transport.live().listeners.renew(self.number, circles);
         }
-        for new in now.difference(&self.circles) {
-            live.listeners.follow(self.number, *new);
-        }
-        drop(live);
-        self.circles = now;
     }
 
     /// Moves a position to the head if nothing up to it concerns the stream: what a cursor says when the stream has been
@@ -106,6 +119,11 @@ impl Listening {
         }
     }
 
+    /// Nothing follows that concerns the stream. Cheaper than asking the ring; it may also be so if this says no.
+    pub fn is_caught_up(&self) -> bool {
+        self.at_head && self.ear.is_quiet()
+    }
+
     /// What follows the stream's position, which moves over what does not concern it.
     pub fn after(&mut self, pos: &mut Pos, limit: usize) -> Tail {
         let live = self.transport.0.live.read().unwrap_or_else(PoisonError::into_inner);
@@ -115,14 +133,17 @@ impl Listening {
             *pos = seen.max(*pos);
         }
         let tail = live.ring.after(*pos, limit);
-        self.at_head = matches!(&tail, Tail::Entries(entries) if entries.is_empty());
+        self.at_head = match &tail {
+            Tail::Entries(entries) => entries.last().is_none_or(|it| it.pos == live.ring.head()),
+            Tail::Fallen => false,
+        };
         tail
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.transport.live().listeners.leave(self.number, self.person, self.circles.iter().copied());
+        self.transport.live().listeners.leave(self.number);
         self.transport.0.listening.send_modify(|count| *count -= 1);
     }
 }
@@ -135,6 +156,7 @@ impl Transport {
             live: RwLock::new(Live {
                 ring: Ring::new(head, settings.ring_changes_max, RING_BYTES_MAX),
                 listeners: Listeners::default(),
+                early: VecDeque::new(),
             }),
             head: watch::Sender::new(head),
             told: watch::Sender::new(head),
@@ -189,10 +211,15 @@ impl Transport {
         for entry in entries {
             if entry.pos == live.ring.head().next() {
                 live.ring.push(entry.clone());
-                live.listeners.wake(entry);
+                live.listeners.mark(entry);
             }
         }
+        live.tell_what_is_due();
         let head = live.ring.head();
+        // Those who wake look at the ring at once.
+        let live = RwLockWriteGuard::downgrade(live);
+        let new = entries.iter().filter(|it| it.pos > before && it.pos <= head);
+        new.for_each(|it| live.listeners.wake(it));
         drop(live);
         if head > before {
             self.0.head.send_replace(head);
@@ -218,8 +245,25 @@ impl Transport {
         // What lies between may concern anyone.
         live.listeners.wake_all(live.ring.head().next());
         live.ring = Ring::new(head, self.0.ring_changes_max, RING_BYTES_MAX);
+        live.tell_what_is_due();
         drop(live);
         self.0.head.send_replace(head);
+    }
+
+    /// Hands a signal to the streams of those whom it may be for, once the ring has the changes that it follows: a stream
+    /// must not take someone for a member who is not any more (design 3.6).
+    pub fn tell_in_passing(&self, signal: Arc<Sent>) {
+        let mut live = self.live();
+        if live.early.len() >= SIGNALS_HELD_MAX {
+            live.early.pop_front();
+        }
+        live.early.push_back(signal);
+        live.tell_what_is_due();
+    }
+
+    /// Wakes every stream, to look whether the relay stops.
+    pub fn stir(&self) {
+        self.live().listeners.stir();
     }
 
     /// The position of the last change in the ring.
@@ -230,8 +274,8 @@ impl Transport {
     /// Listens for a person. Do so before reading the head and the person's circles, so that nothing falls between.
     pub fn listen(&self, person: PersonId) -> Listening {
         self.0.listening.send_modify(|count| *count += 1);
-        let (number, ear) = self.live().listeners.enter();
-        Listening { transport: self.clone(), number, person, circles: HashSet::new(), ear, at_head: false }
+        let (number, ear) = self.live().listeners.enter(person);
+        Listening { transport: self.clone(), number, ear, narrowed: false, at_head: false }
     }
 
     fn live(&self) -> RwLockWriteGuard<'_, Live> {

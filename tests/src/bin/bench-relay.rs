@@ -6,6 +6,7 @@
 use std::{
     fs,
     path::Path,
+    pin::Pin,
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
@@ -38,7 +39,8 @@ struct Options {
     /// Seconds for each rate.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// Only what has this word in its name: fanout, circles, idle, storm, resume, commit.
+    /// Only what has this word in its name: fanout, lifetimes, circles, idle, storm, resume, commit; or profile, which says
+    /// where the processor time of fan-out goes.
     #[arg(long)]
     only: Option<String>,
 }
@@ -49,8 +51,14 @@ async fn main() -> Result<()> {
     drop(rustls::crypto::ring::default_provider().install_default());
     let wanted = |name: &str| options.only.as_deref().is_none_or(|only| name.contains(only));
     let seconds = Duration::from_secs(options.seconds);
+    if options.only.as_deref() == Some("profile") {
+        return profile(seconds).await;
+    }
     if wanted("fanout") {
         fan_out(seconds).await?;
+    }
+    if wanted("lifetimes") {
+        lifetimes(seconds).await?;
     }
     if wanted("circles") {
         circles(seconds).await?;
@@ -80,6 +88,53 @@ async fn fan_out(seconds: Duration) -> Result<()> {
         if !held {
             break;
         }
+    }
+    Ok(())
+}
+
+/// Where the relay's processor time goes with 1,000 streams on one circle at 50 messages/s: samples of the process by time,
+/// because virtual machines have no counters. The relay's own names are there if it is built with symbols.
+async fn profile(seconds: Duration) -> Result<()> {
+    let bench = Bench::start(None).await?;
+    let reader = bench.person("Reader").await?;
+    let readers = Readers::open(&bench, &vec![reader; 1_000], None).await?;
+    let samples = bench.dir.path().join("perf.data");
+    let mut recording = Command::new("perf")
+        .args(["record", "--quiet", "--event", "cpu-clock", "--freq", "999", "--pid", &bench.child.id().to_string()])
+        .arg("--output")
+        .arg(&samples)
+        .args(["--", "sleep", &seconds.as_secs().to_string()])
+        .spawn()
+        .context("perf is not installed")?;
+    let general = bench.general;
+    readers.measure(&bench, "1,000 streams × 50/s", 50, seconds, |_| general).await?;
+    ensure!(tokio::task::spawn_blocking(move || recording.wait()).await??.success(), "perf failed");
+    for (by, least) in [("dso", "1"), ("dso,symbol", "0.7")] {
+        let mut report = Command::new("perf");
+        report.args(["report", "--stdio", "--sort", by, "--percent-limit", least, "--input"]).arg(&samples);
+        let report = String::from_utf8(report.output()?.stdout)?;
+        println!("by {by}:");
+        report
+            .lines()
+            .filter(|it| !it.is_empty() && !it.starts_with('#'))
+            .for_each(|it| println!("{}", it.trim_end_matches([' ', '-'])));
+    }
+    Ok(())
+}
+
+/// The same on streams that the relay ends after some seconds, and on streams that last.
+async fn lifetimes(seconds: Duration) -> Result<()> {
+    for lifetime in ["0", "5s"] {
+        let bench = Bench::start_with(None, lifetime).await?;
+        let reader = bench.person("Reader").await?;
+        let readers = Readers::open(&bench, &vec![reader; 1_000], None).await?;
+        let (general, before) = (bench.general, bench.cursor().await?);
+        let what = format!("1,000 streams of lifetime {lifetime} × 20/s");
+        readers.measure(&bench, &what, 20, seconds, |_| general).await?;
+        let all = (bench.cursor().await?.pos.get() - before.pos.get()) * 1_000;
+        let resumed = readers.counts.resumed.load(Ordering::Relaxed);
+        println!("lifetimes: {resumed} times a stream followed another; {} deliveries of {all}", readers.deliveries());
+        ensure!(readers.deliveries() == all, "each message once");
     }
     Ok(())
 }
@@ -183,7 +238,7 @@ struct Bench {
     invite: String,
     owner: Person,
     general: CircleId,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 #[derive(Clone)]
@@ -200,11 +255,16 @@ impl Drop for Bench {
 
 impl Bench {
     async fn start(database: Option<&str>) -> Result<Arc<Self>> {
+        Self::start_with(database, "0").await
+    }
+
+    /// With streams of that lifetime; zero: for ever.
+    async fn start_with(database: Option<&str>, lifetime: &str) -> Result<Arc<Self>> {
         let dir = tempfile::tempdir()?;
         let port = circles_tests::port()?;
         let relay = program("circles-relay")?;
         let flags = [
-            &["--stream-lifetime", "0", "--heartbeat", "1h", "--streams-per-person", "100000"][..],
+            &["--stream-lifetime", lifetime, "--heartbeat", "1h", "--streams-per-person", "100000"][..],
             &["--writes-per-second", "1000000", "--writes-burst", "1000000", "--reads-burst", "1000000"],
             &["--reads-per-second", "1000000", "--joins-burst", "100000"],
         ]
@@ -230,7 +290,7 @@ impl Bench {
         let owner = join(&http, port, &owner_code, "Owner").await?;
         let list = http.get(format!("http://127.0.0.1:{port}/v1/circles")).bearer_auth(&owner.token).send().await?;
         let general = list.json::<Circles>().await?.circles.first().context("there is General")?.circle.id;
-        Ok(Arc::new(Self { child, port, http, invite: code, owner, general, _dir: dir }))
+        Ok(Arc::new(Self { child, port, http, invite: code, owner, general, dir }))
     }
 
     async fn person(&self, name: &str) -> Result<Person> {
@@ -323,6 +383,8 @@ struct Readers {
 struct Counts {
     current: AtomicU64,
     deliveries: AtomicU64,
+    /// Streams that followed one which said `bye`.
+    resumed: AtomicU64,
     bytes: AtomicU64,
     late_us: Mutex<Vec<u128>>,
 }
@@ -343,14 +405,10 @@ impl Readers {
         let counts = Arc::new(Counts::default());
         let mut tasks = Vec::with_capacity(people.len());
         for (n, person) in people.iter().enumerate() {
-            let request = format!(
-                "GET /v1/stream HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\nLast-Event-ID: {cursor}\r\n\r\n",
-                person.token
-            );
-            let (port, counts) = (bench.port, counts.clone());
+            let (port, token, cursor, counts) = (bench.port, person.token.clone(), cursor.clone(), counts.clone());
             tasks.push(tokio::spawn(async move {
                 // A socket that is refused is opened again, as a client would.
-                while let Err(error) = read(port, &request, &counts, n % SAMPLED == 0).await {
+                while let Err(error) = read(port, &token, &cursor, &counts, n % SAMPLED == 0).await {
                     eprintln!("a stream broke: {error}");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -417,22 +475,46 @@ impl Readers {
     }
 }
 
-/// Reads a stream for ever.
-async fn read(port: u16, request: &str, counts: &Counts, sampled: bool) -> Result<()> {
+async fn open(port: u16, token: &str, cursor: &str) -> Result<TcpStream> {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).await?;
+    let request = format!(
+        "GET /v1/stream HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\nLast-Event-ID: {cursor}\r\n\r\n"
+    );
     socket.write_all(request.as_bytes()).await?;
+    Ok(socket)
+}
+
+/// Reads a stream for ever. After its `bye` the next is opened, and this one left when that has begun.
+async fn read(port: u16, token: &str, cursor: &str, counts: &Counts, sampled: bool) -> Result<()> {
+    let mut socket = open(port, token, cursor).await?;
     let mut buffer = vec![0; 16 * 1024];
     let mut rest: Vec<u8> = Vec::new();
-    let mut is_current = false;
+    let (mut is_current, mut last) = (false, 0);
+    let mut next: Option<Pin<Box<dyn Future<Output = Result<TcpStream>> + Send>>> = None;
     loop {
-        let read = socket.read(&mut buffer).await?;
+        let read = tokio::select! {
+            biased;
+            opened = async { next.as_mut().expect("it is opened").await }, if next.is_some() => {
+                (socket, next) = (opened?, None);
+                rest.clear();
+                counts.resumed.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            read = socket.read(&mut buffer) => read?,
+        };
         ensure!(read > 0, "it was closed");
         counts.bytes.fetch_add(read as u64, Ordering::Relaxed);
         rest.extend_from_slice(&buffer[..read]);
         let mut from = 0;
         while let Some(end) = find(&rest[from..], b"\n\n") {
             let block = &rest[from..from + end];
+            from += end + 2;
             if find(block, b"event: change").is_some() {
+                let pos = cursor_of(block)?.pos.get();
+                if pos <= last {
+                    continue;
+                }
+                last = pos;
                 counts.deliveries.fetch_add(1, Ordering::Relaxed);
                 if sampled && let Some(at) = find(block, b"t=") {
                     let digits: String =
@@ -443,11 +525,24 @@ async fn read(port: u16, request: &str, counts: &Counts, sampled: bool) -> Resul
             } else if !is_current && find(block, b"event: ping").is_some() {
                 is_current = true;
                 counts.current.fetch_add(1, Ordering::Relaxed);
+            } else if find(block, b"event: bye").is_some() {
+                let (token, cursor) = (token.to_owned(), cursor_of(block)?.to_string());
+                next = Some(Box::pin(async move {
+                    let socket = open(port, &token, &cursor).await?;
+                    socket.readable().await?;
+                    Ok(socket)
+                }));
             }
-            from += end + 2;
         }
         rest.drain(..from);
     }
+}
+
+/// The cursor of an event.
+fn cursor_of(block: &[u8]) -> Result<Cursor> {
+    let at = find(block, b"id: ").context("it says where one stands")? + 4;
+    let line = block[at..].split(|it| *it == b'\n').next().unwrap_or_default();
+    Ok(std::str::from_utf8(line)?.parse()?)
 }
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
