@@ -9,7 +9,10 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
 };
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -18,9 +21,30 @@ use crate::limits::{CONNECTION_BUFFER, HEADERS_TIME_MAX, PEER_DEAD_AFTER};
 /// How long to wait after an accept that failed, as when the process has too many files open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What is spoken on an accepted connection below HTTP.
+pub trait Accept: Clone + Send + Sync + 'static {
+    /// What carries HTTP.
+    type Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Agrees with the peer. It must end by itself: a peer may never answer.
+    fn accept(&self, socket: TcpStream, peer: SocketAddr) -> impl Future<Output = io::Result<Self::Socket>> + Send;
+}
+
+/// Nothing: HTTP on the bare connection.
+#[derive(Clone, Copy)]
+pub struct Plain;
+
+impl Accept for Plain {
+    type Socket = TcpStream;
+
+    async fn accept(&self, socket: TcpStream, _: SocketAddr) -> io::Result<TcpStream> {
+        Ok(socket)
+    }
+}
+
 /// Serves until `stop`; then takes no more connections, and returns when those there are have ended. Streams end by
 /// themselves: whoever stops them does so first.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, router: Router, accept: impl Accept, stop: CancellationToken) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIME_MAX).max_buf_size(CONNECTION_BUFFER);
     let connections = GracefulShutdown::new();
@@ -45,9 +69,16 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
             router.clone().oneshot(request.map(Body::new))
         });
-        let connection = connections.watch(http.serve_connection(TokioIo::new(socket), service));
+        let (http, accept, watcher) = (http.clone(), accept.clone(), connections.watcher());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let socket = match accept.accept(socket, peer).await {
+                Ok(socket) => socket,
+                Err(error) => {
+                    tracing::debug!(%error, %peer, "a connection was not agreed on");
+                    return;
+                }
+            };
+            if let Err(error) = watcher.watch(http.serve_connection(TokioIo::new(socket), service)).await {
                 tracing::debug!(%error, %peer, "a connection broke");
             }
         });
