@@ -32,7 +32,7 @@ mod transport;
 mod ui;
 mod write;
 
-pub use beside::{BesideError, backup, invite, migrate, restore};
+pub use beside::{BesideError, MadeInvite, backup, invite, migrate, restore};
 pub use failure::Failure;
 pub use import::{ImportError, ImportProgress, ImportReport, import};
 pub use lan::{Identity, IdentityError, LanError, LanHost, OnLan, addresses};

@@ -170,7 +170,8 @@ impl Relay {
     /// The link that carries a code to people: to the network while the relay is on it.
     pub fn link(&self, code: &str) -> InviteLink {
         if let Some(on_lan) = self.on_lan() {
-            return InviteLink::on_lan(on_lan.place(), code.to_owned()).expect("a place with an address and an own code");
+            return InviteLink::on_lan(on_lan.place(), code.to_owned())
+                .expect("a place with an address and an own code");
         }
         let relay = self.0.public_url.get().cloned().unwrap_or_else(|| self.0.settings.public_url());
         InviteLink::new(relay, code.to_owned()).expect("the settings' address and an own code make a link")

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use circles_protocol::{InviteLink, Role, limits::INVITE_USES_MAX};
-use circles_relay::NewInvite;
+use circles_relay::{Identity, NewInvite, OnLan};
 use clap::{Args, ValueEnum};
 
-use super::{options::Place, runtime};
+use super::{options::Place, runtime, serve::told};
 
 /// The options of the command.
 #[derive(Args)]
@@ -51,8 +51,14 @@ impl Invite {
             max_uses: self.uses,
             life: Duration::from_secs(u64::from(self.days) * 24 * 3600),
         };
-        let code = runtime()?.block_on(circles_relay::invite(&settings, invite, self.circle.as_deref()))?;
-        println!("{}", InviteLink::new(settings.public_url(), code).context("the public address makes no link")?);
+        let made = runtime()?.block_on(circles_relay::invite(&settings, invite, self.circle.as_deref()))?;
+        if let Some(port) = Place::noted_lan_port(&settings) {
+            let key = Identity::keep(&settings.data_dir)?.fingerprint();
+            let link = InviteLink::on_lan(OnLan::new(key, made.campus_name, port).place(), made.code)?;
+            println!("{}", told(&link));
+            return Ok(());
+        }
+        println!("{}", InviteLink::new(settings.public_url(), made.code).context("the public address makes no link")?);
         Ok(())
     }
 }

@@ -36,7 +36,12 @@ mod tests {
     fn interface(ip: [u8; 4]) -> Interface {
         Interface {
             name: "test".to_owned(),
-            addr: IfAddr::V4(Ifv4Addr { ip: ip.into(), netmask: [255, 255, 255, 0].into(), prefixlen: 24, broadcast: None }),
+            addr: IfAddr::V4(Ifv4Addr {
+                ip: ip.into(),
+                netmask: [255, 255, 255, 0].into(),
+                prefixlen: 24,
+                broadcast: None,
+            }),
             index: None,
             oper_status: IfOperStatus::Up,
             is_p2p: false,

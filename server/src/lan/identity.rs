@@ -32,7 +32,9 @@ pub enum IdentityError {
         source: io::Error,
     },
     /// The file is no key, or the key makes no certificate. A new one would be another relay to everyone who was there.
-    #[error("the relay's key in {path} is damaged: {reason}. Put it back from a backup; without it everyone must be invited anew")]
+    #[error(
+        "the relay's key in {path} is damaged: {reason}. Put it back from a backup; without it everyone must be invited anew"
+    )]
     Key {
         /// Which.
         path: String,

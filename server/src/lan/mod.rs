@@ -72,6 +72,11 @@ impl LanHost {
         &self.on_lan
     }
 
+    /// The port on which it listens.
+    pub fn port(&self) -> u16 {
+        self.on_lan.port
+    }
+
     /// Where it is, and how it is known.
     pub fn place(&self) -> LanPlace {
         self.on_lan.place()

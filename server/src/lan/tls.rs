@@ -80,7 +80,8 @@ mod tests {
     fn an_address_that_holds_its_share_keeps_nobody_else_out() {
         let under_way = Arc::new(UnderWay::default());
         let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        let mut held: Vec<_> = (0..HANDSHAKES_PER_ADDRESS_MAX).map(|_| under_way.enter(one).expect("a place")).collect();
+        let mut held: Vec<_> =
+            (0..HANDSHAKES_PER_ADDRESS_MAX).map(|_| under_way.enter(one).expect("a place")).collect();
         assert!(under_way.enter(one).is_none());
         assert!(under_way.enter(other).is_some());
         held.pop();

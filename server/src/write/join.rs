@@ -60,13 +60,7 @@ pub fn join(tx: &mut Tx<'_>, of: &Campus, on_lan: bool, request: &Join) -> Resul
 }
 
 /// The invite with that code, if it still admits.
-pub fn usable(
-    conn: &dyn Session,
-    of: &Campus,
-    on_lan: bool,
-    code: &str,
-    now_ms: i64,
-) -> Result<StoredInvite, Failure> {
+pub fn usable(conn: &dyn Session, of: &Campus, on_lan: bool, code: &str, now_ms: i64) -> Result<StoredInvite, Failure> {
     let invite = if on_lan && ShortCode::is_secret(code) {
         by_short_code(conn, of, code)?
     } else {
