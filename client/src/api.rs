@@ -1,6 +1,6 @@
 //! The relay's HTTP API, as the client uses it. All of the client's network traffic goes through here.
 
-use std::time::Duration;
+use std::{error::Error, sync::Arc, time::Duration};
 
 use circles_protocol::{Problem, limits::BODY_BYTES_MAX};
 use futures::StreamExt;
@@ -10,31 +10,55 @@ use url::Url;
 
 use crate::{
     error::ClientError,
-    limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, REQUEST_TIMEOUT},
+    lan::{self, Resolver, Route},
+    limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, PROBE_TIME_MAX, REQUEST_TIMEOUT},
 };
 
 /// One relay, and the token of a device of it.
 #[derive(Clone, Debug)]
 pub struct Api {
     http: reqwest::Client,
-    relay: Url,
+    relay: Place,
     token: Option<String>,
+}
+
+/// Where the relay is.
+#[derive(Clone, Debug)]
+enum Place {
+    /// Known by its name: at this address, and if that is https, with a certificate that the system trusts.
+    Url(Url),
+    /// Known by its key: on the LAN.
+    Lan(Arc<Route>),
 }
 
 impl Api {
     /// A relay, asked without a token until [`Api::with_token`].
     pub fn new(relay: Url) -> Result<Self, ClientError> {
-        // Whichever part of the program was first has installed the same provider.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            // A redirect is a captive portal, and would get the token.
-            .redirect(redirect::Policy::none())
-            .tcp_keepalive(Duration::from_secs(15))
-            .user_agent(concat!("circles/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| ClientError::Offline(error.to_string()))?;
-        Ok(Self { http, relay, token: None })
+        Self::at(Place::Url(relay))
+    }
+
+    /// A relay on the LAN, asked without a token until [`Api::with_token`].
+    pub fn on_lan(route: Arc<Route>) -> Result<Self, ClientError> {
+        Self::at(Place::Lan(route))
+    }
+
+    fn at(relay: Place) -> Result<Self, ClientError> {
+        Ok(Self { http: http(&relay)?, relay, token: None })
+    }
+
+    /// The way to a relay on the LAN.
+    pub fn route(&self) -> Option<&Arc<Route>> {
+        match &self.relay {
+            Place::Url(_) => None,
+            Place::Lan(route) => Some(route),
+        }
+    }
+
+    /// A connection ended that should not have: a relay on the LAN may have moved, and is searched for the next one.
+    pub fn lost(&self) {
+        if let Some(route) = self.route() {
+            route.lost();
+        }
     }
 
     /// The same relay, asked in the name of a device.
@@ -45,7 +69,11 @@ impl Api {
 
     /// The address of a route, for example `v1/me`.
     pub fn url(&self, path: &str) -> Url {
-        self.relay.join(path).expect("routes are plain paths")
+        let relay = match &self.relay {
+            Place::Url(url) => url.clone(),
+            Place::Lan(route) => route.url(),
+        };
+        relay.join(path).expect("routes are plain paths")
     }
 
     /// A request for the stream, not yet sent, and without a time limit.
@@ -99,6 +127,30 @@ impl Api {
     }
 }
 
+/// The only maker of HTTP clients: who is asked, and how they are known, is decided here.
+fn http(relay: &Place) -> Result<reqwest::Client, ClientError> {
+    // Whichever part of the program was first has installed the same provider.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let http = reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        // A redirect is a captive portal, and would get the token.
+        .redirect(redirect::Policy::none())
+        .tcp_keepalive(Duration::from_secs(15))
+        .user_agent(concat!("circles/", env!("CARGO_PKG_VERSION")));
+    let http = match relay {
+        Place::Url(_) => http,
+        Place::Lan(route) => http
+            .tls_backend_preconfigured(route.tls())
+            .http1_only()
+            .dns_resolver(Resolver(route.clone()))
+            // The search is a part of connecting.
+            .connect_timeout(PROBE_TIME_MAX + CONNECT_TIMEOUT)
+            // A proxy for the web does not lead into this room.
+            .no_proxy(),
+    };
+    http.build().map_err(|error| ClientError::Offline(error.to_string()))
+}
+
 async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, ClientError> {
     let response = refused(request.timeout(REQUEST_TIMEOUT).send().await.map_err(offline)?).await?;
     if !is(&response, "application/json") {
@@ -150,7 +202,10 @@ async fn body(response: Response) -> Result<Vec<u8>, ClientError> {
 /// A request that got no answer. The innermost cause says most ("Connection refused").
 pub fn offline(error: reqwest::Error) -> ClientError {
     let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
+    if let Some(found) = lan::wrong_key(&error) {
+        return ClientError::WrongKey { found };
+    }
+    let mut cause: &dyn Error = &error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }

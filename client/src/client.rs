@@ -4,8 +4,10 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
+use circles_lan::{Browser, NetworkChanges, Sighting};
 use circles_protocol::{
     CampusId, CircleId, CircleKind, DeviceId, InviteId, InviteLink, MessageId, Person, PersonId, Seq,
     api::{
@@ -23,17 +25,18 @@ use crate::{
     cache::{
         Cache, Durability,
         apply::Touched,
-        campuses::{self, CampusRow},
+        campuses::{self, CampusRow, LanRow},
         outbox::{self, Intent},
         views,
     },
     engine::{Engine, Parts, now},
     error::ClientError,
+    lan::{Invited, Route},
     limits::{DEVICE_INVITE_LIFE_S, INVITE_LIFE_S, INVITE_USES, UPDATES_WAITING_MAX},
     token::Tokens,
     view::{
-        Anchor, CampusStatus, CampusView, CircleView, DeviceView, DraftView, InviteView, MessageView, NewInvite,
-        PersonView, TimelineView, TokenPlace, Update,
+        Anchor, CampusStatus, CampusView, CircleView, DeviceView, DraftView, InviteView, MessageView, NearbyView,
+        NewInvite, PersonView, TimelineView, TokenPlace, Update,
     },
 };
 
@@ -63,6 +66,7 @@ struct Inner {
     options: Options,
     cache: Cache,
     tokens: Tokens,
+    browser: Browser,
     updates: broadcast::Sender<Update>,
     engines: RwLock<HashMap<CampusId, Engine>>,
     stop: CancellationToken,
@@ -80,13 +84,22 @@ impl Client {
             .map_err(|error| ClientError::Database(error.to_string()))??;
         let tokens = Tokens::new(&options.data_dir, options.keyring);
         let (updates, _) = broadcast::channel(UPDATES_WAITING_MAX);
-        let inner =
-            Inner { options, cache, tokens, updates, engines: RwLock::default(), stop: CancellationToken::new() };
+        let inner = Inner {
+            options,
+            cache,
+            tokens,
+            browser: Browser::default(),
+            updates,
+            engines: RwLock::default(),
+            stop: CancellationToken::new(),
+        };
         let client = Self(Arc::new(inner));
         for row in client.0.cache.read(|conn| Ok(campuses::all(conn)?)).await? {
             client.start(&row).await?;
         }
-        if !client.runs_engine() {
+        if client.runs_engine() {
+            tokio::spawn(client.clone().watch_network());
+        } else {
             tokio::spawn(client.clone().watch_other_process());
         }
         Ok(client)
@@ -122,11 +135,16 @@ impl Client {
                 (String::new(), TokenPlace::Keyring)
             }
         };
+        let api = match &row.lan {
+            None => Api::new(row.relay.clone())?,
+            Some(lan) => Api::on_lan(Route::new(lan.key, lan.addresses.clone()))?,
+        };
         let engine = Engine::start(
             Parts {
                 campus: row.id,
                 me: row.person,
-                api: Api::new(row.relay.clone())?.with_token(token),
+                api: api.with_token(token),
+                sightings: row.lan.as_ref().filter(|_| self.runs_engine()).map(|_| self.0.browser.look()),
                 cache: self.0.cache.clone(),
                 token_place: place,
                 updates: self.0.updates.clone(),
@@ -140,6 +158,27 @@ impl Client {
     fn engine(&self, campus: CampusId) -> Answer<Engine> {
         let engines = self.0.engines.read().unwrap_or_else(PoisonError::into_inner);
         engines.get(&campus).cloned().ok_or(ClientError::NotFound("campus"))
+    }
+
+    /// Connects anew when this computer comes to another network, or back: sockets from before may be dead without saying so,
+    /// and the wait for the next attempt may be long.
+    async fn watch_network(self) {
+        let mut changes = match NetworkChanges::watch() {
+            Ok(changes) => changes,
+            Err(error) => return tracing::warn!(%error, "changes of the network are not noticed at once"),
+        };
+        loop {
+            let changed = tokio::select! {
+                () = self.0.stop.cancelled() => return,
+                changed = changes.next() => changed,
+            };
+            if let Err(error) = changed {
+                return tracing::warn!(%error, "changes of the network are not noticed at once any more");
+            }
+            tracing::info!("the network changed: connecting anew");
+            let engines = self.0.engines.read().unwrap_or_else(PoisonError::into_inner);
+            engines.values().for_each(Engine::reconnect);
+        }
     }
 
     /// Tells of what another process wrote into the cache.
@@ -176,10 +215,10 @@ impl Client {
         Ok(views)
     }
 
-    /// What an invite link leads to, without using it up.
+    /// What an invite leads to, without using it up: a link, or a typed code.
     pub async fn preview_invite(&self, link: &str) -> Answer<InviteView> {
-        let link: InviteLink = link.parse()?;
-        let preview = preview(&Api::new(link.relay.clone())?, &link).await?;
+        let Invited { link, api } = Invited::find(link, &self.0.browser).await?;
+        let preview = preview(&api, &link).await?;
         Ok(InviteView {
             campus_name: preview.campus_name,
             circle_name: preview.circle_name,
@@ -189,18 +228,35 @@ impl Client {
         })
     }
 
-    /// Joins a campus. May be repeated after a lost answer: the same ids and token are sent again.
+    /// The relays that say they are on this network, after listening for so long. To find one is not to get in: whoever wants
+    /// to join needs its invite.
+    pub async fn nearby(&self, listen: Duration) -> Answer<Vec<NearbyView>> {
+        let mut sightings = self.0.browser.look();
+        let deadline = tokio::time::Instant::now() + listen;
+        while tokio::time::timeout_at(deadline, sightings.changed()).await.is_ok() {}
+        let joined: Vec<CampusId> = self.campuses().await?.into_iter().map(|it| it.id).collect();
+        let view = |it: Sighting| NearbyView {
+            joined: it.campus.is_some_and(|it| joined.contains(&it)),
+            words: it.key.words(),
+            address: it.addresses.first().map(ToString::to_string),
+            name: it.name,
+        };
+        Ok(sightings.all().into_iter().map(view).collect())
+    }
+
+    /// Joins a campus, by link or typed code. May be repeated after a lost answer: the same ids and token are sent again.
     pub async fn join(&self, link: &str, name: &str) -> Answer<CampusView> {
         if !self.runs_engine() {
             return Err(ClientError::InUse);
         }
-        let link: InviteLink = link.parse()?;
         let name = checked(valid_name(name, &()), "name", name.trim())?;
-        let api = Api::new(link.relay.clone())?;
+        let invited = Invited::find(link, &self.0.browser).await?;
+        let attempt = invited.attempt();
+        let Invited { link, api } = invited;
         if self.engine(preview(&api, &link).await?.campus_id).is_ok() {
             return Err(ClientError::AlreadyJoined);
         }
-        let key = link.to_string();
+        let key = attempt.clone();
         let (person_id, device_id) =
             self.0.cache.write(Durability::Outbox, move |conn| Ok(campuses::pending_join(conn, &key)?)).await?;
         let token = if let Ok((token, _)) = self.0.tokens.find(device_id).await {
@@ -222,14 +278,15 @@ impl Client {
         let row = CampusRow {
             id: joined.campus_id,
             name: joined.campus_name,
-            relay: link.relay.clone(),
+            relay: link.relay,
+            lan: link.lan.map(|it| LanRow { key: it.key, addresses: it.addresses }),
             person: joined.person.id,
             device: joined.device_id,
             hosted: false,
             cursor: None,
             set_aside: 0,
         };
-        let key = link.to_string();
+        let key = attempt;
         let stored = row.clone();
         self.0
             .cache
@@ -342,7 +399,8 @@ impl Client {
         };
         let invite: Invite = self.engine(campus)?.api().send(Method::POST, "v1/invites", &create).await?;
         let link = invite.link.ok_or(ClientError::NotARelay)?;
-        Ok(NewInvite { id: invite.id, link, expires_at: invite.expires_at, max_uses: invite.max_uses })
+        let short_code = link.parse::<InviteLink>()?.short_code().map(|it| it.to_string());
+        Ok(NewInvite { id: invite.id, link, short_code, expires_at: invite.expires_at, max_uses: invite.max_uses })
     }
 
     // ---- circles ---------------------------------------------------------------------------------------------------

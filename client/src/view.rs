@@ -70,6 +70,8 @@ view! {
         Unreachable,
         /// Something answered that is not a relay: a sign-in page of the Wi-Fi, or a proxy.
         NotARelay,
+        /// Another relay answered: its key is not the one that was pinned.
+        WrongKey,
         /// The relay answered that it cannot serve now.
         RelayUnavailable,
         /// The stream went silent.
@@ -105,12 +107,26 @@ view! {
         pub person_name: Option<String>,
     }
 
+    /// A relay that says it is on this network. Nothing of it is proven before one joins with an invite.
+    pub struct NearbyView {
+        /// The campus's name.
+        pub name: String,
+        /// Its key's fingerprint in words, to compare with what its host sees.
+        pub words: String,
+        /// One of its addresses.
+        pub address: Option<String>,
+        /// Whether one is in this campus already, if it is the one that it says.
+        pub joined: bool,
+    }
+
     /// An invite that was made just now.
     pub struct NewInvite {
         /// Names it, to take it back.
         pub id: InviteId,
         /// The link for a browser or the app.
         pub link: String,
+        /// The same to be read aloud and typed, on the relay's own network.
+        pub short_code: Option<String>,
         /// Until when it holds.
         pub expires_at: UnixMs,
         /// How often it can be used.
@@ -435,7 +451,7 @@ view! {
 
     /// An error of an intent, for the interface: programs act on `code`, people read `message`.
     pub struct Failure {
-        /// Stable: a [`circles_protocol::Code`] in snake case, or one of `offline`, `not_a_relay`, `invite_link`,
+        /// Stable: a [`circles_protocol::Code`] in snake case, or one of `offline`, `not_a_relay`, `wrong_key`, `not_nearby`, `invite_link`,
         /// `disk_full`, `cache_newer`, `already_joined`, `not_found`, `internal`.
         pub code: String,
         /// In plain words.

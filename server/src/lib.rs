@@ -35,7 +35,7 @@ mod write;
 pub use beside::{BesideError, MadeInvite, backup, invite, migrate, restore};
 pub use failure::Failure;
 pub use import::{ImportError, ImportProgress, ImportReport, import};
-pub use lan::{Identity, IdentityError, LanError, LanHost, OnLan, addresses};
+pub use lan::{Identity, IdentityError, LanError, LanHost, OnLan};
 pub use limits::LISTEN_BACKLOG;
 pub use relay::{NewInvite, Relay};
 pub use settings::{Settings, SettingsError, parse_duration};

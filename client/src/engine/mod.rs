@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use circles_lan::Sightings;
 use circles_protocol::{CampusId, CircleId, PersonId, Pos, UnixMs};
 use tokio::sync::{Notify, broadcast};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -21,6 +22,7 @@ use crate::{
     api::Api,
     cache::{Cache, Durability, apply::Touched, campuses, views::Eyes},
     error::ClientError,
+    lan,
     typing::Typing,
     view::{CampusView, Connection, ConnectionProblem, TokenPlace, Update},
 };
@@ -94,6 +96,8 @@ pub struct Parts {
     pub me: PersonId,
     /// Its relay, with the device's token.
     pub api: Api,
+    /// Announcements of relays, if it is on the LAN.
+    pub sightings: Option<Sightings>,
     /// The cache.
     pub cache: Cache,
     /// Where the token is kept.
@@ -136,6 +140,11 @@ impl Engine {
             engine.task(Engine::send_outbox);
             engine.task(Engine::expire_typing);
             engine.task(Engine::watch_clocks);
+            if let Some((route, sightings)) = engine.api().route().cloned().zip(parts.sightings) {
+                engine.task(|engine| async move {
+                    lan::follow(route, sightings, || engine.is_online(), || engine.reconnect()).await;
+                });
+            }
         }
         engine.0.tasks.close();
         engine
@@ -305,6 +314,7 @@ impl Engine {
 fn problem(error: &ClientError) -> ConnectionProblem {
     match error {
         ClientError::NotARelay => ConnectionProblem::NotARelay,
+        ClientError::WrongKey { .. } => ConnectionProblem::WrongKey,
         ClientError::Relay(..) => ConnectionProblem::RelayUnavailable,
         ClientError::DiskFull => ConnectionProblem::DiskFull,
         ClientError::Silent => ConnectionProblem::Silent,

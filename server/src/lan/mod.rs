@@ -1,16 +1,15 @@
 //! LAN mode (design section 7): the relay listens on the network too, with TLS and a key that clients pin.
 
-mod addresses;
 mod identity;
 mod tls;
 
 use std::io;
 
+use circles_lan::{Announced, Announcement, addresses};
 use circles_protocol::{LanPlace, lan::Fingerprint};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use addresses::addresses;
 pub use identity::{Identity, IdentityError};
 
 use crate::{relay::Relay, serving};
@@ -85,10 +84,16 @@ impl LanHost {
     /// Serves the network until `stop`; then nobody new gets in, and returns when connections have ended. Streams end when
     /// the relay stops, or by `hang_up`, at once.
     pub async fn serve(self, stop: CancellationToken, hang_up: CancellationToken) {
-        let place = self.place();
-        tracing::info!(port = self.on_lan.port, key = %place.key.words(), "listening on the network");
+        let OnLan { key, name, port } = self.on_lan;
+        tracing::info!(port, key = %key.words(), "listening on the network");
+        let announcement = Announcement::start(Announced { name, campus: self.relay.campus().0, key, port });
+        let announced = async {
+            stop.cancelled().await;
+            drop(announcement);
+        };
+        let served = serving::serve(self.listener, self.relay.router(), self.tls, stop.clone());
         tokio::select! {
-            () = serving::serve(self.listener, self.relay.router(), self.tls, stop) => {}
+            ((), ()) = async { tokio::join!(served, announced) } => {}
             () = hang_up.cancelled() => {}
         }
         self.relay.leave_lan();

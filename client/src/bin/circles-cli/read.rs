@@ -1,5 +1,7 @@
 //! Commands that print what is held.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use circles_client::{
     Client,
@@ -7,6 +9,22 @@ use circles_client::{
 };
 use circles_protocol::Seq;
 use serde_json::json;
+
+/// How long relays are listened for: they answer within a second.
+const LISTEN: Duration = Duration::from_secs(3);
+
+/// Lists the relays on this network.
+pub async fn nearby(client: &Client, json: bool) -> Result<()> {
+    for it in client.nearby(LISTEN).await? {
+        if json {
+            say!("{}", serde_json::to_string(&it)?);
+            continue;
+        }
+        let address = it.address.as_deref().unwrap_or("no address");
+        say!("{}  {}  {address}{}", it.name, it.words, if it.joined { "  (you are in it)" } else { "" });
+    }
+    Ok(())
+}
 
 /// Lists the circles.
 pub async fn circles(client: &Client, campus: &CampusView, json: bool) -> Result<()> {
