@@ -163,7 +163,8 @@ impl From<ClientError> for Failure {
                 .ok()
                 .and_then(|it| it.as_str().map(str::to_owned))
                 .unwrap_or_else(|| "internal".to_owned()),
-            ClientError::InviteLink(_) | ClientError::ShortCode(_) => "invite_link".to_owned(),
+            ClientError::InviteLink(_) => "invite_link".to_owned(),
+            ClientError::ShortCode(_) => "short_code".to_owned(),
             ClientError::WrongKey { .. } => "wrong_key".to_owned(),
             ClientError::NotNearby => "not_nearby".to_owned(),
             ClientError::DiskFull => "disk_full".to_owned(),

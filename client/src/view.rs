@@ -451,7 +451,7 @@ view! {
 
     /// An error of an intent, for the interface: programs act on `code`, people read `message`.
     pub struct Failure {
-        /// Stable: a [`circles_protocol::Code`] in snake case, or one of `offline`, `not_a_relay`, `wrong_key`, `not_nearby`, `invite_link`,
+        /// Stable: a [`circles_protocol::Code`] in snake case, or one of `offline`, `not_a_relay`, `wrong_key`, `not_nearby`, `invite_link`, `short_code`,
         /// `disk_full`, `cache_newer`, `already_joined`, `not_found`, `internal`.
         pub code: String,
         /// In plain words.

@@ -36,7 +36,7 @@ pub use beside::{BesideError, MadeInvite, backup, invite, migrate, restore};
 pub use failure::Failure;
 pub use import::{ImportError, ImportProgress, ImportReport, import};
 pub use lan::{Identity, IdentityError, LanError, LanHost, OnLan};
-pub use limits::LISTEN_BACKLOG;
+pub use limits::{LAN_HEARTBEAT, LISTEN_BACKLOG};
 pub use relay::{NewInvite, Relay};
 pub use settings::{Settings, SettingsError, parse_duration};
 pub use store::{OpenError, sqlite::backup::BackupError};

@@ -155,6 +155,10 @@ pub const HANDSHAKES_MAX: usize = 512;
 /// Most of them from one address: a few people behind one, and not one who holds them all.
 pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 32;
 
+/// The longest silence of a relay on the LAN before a heartbeat: packets cost nothing there, and a host that walked off with
+/// its laptop is missed after three of them.
+pub const LAN_HEARTBEAT: Duration = Duration::from_secs(5);
+
 /// Most invites whose short codes are tried: the newest, which people have before them.
 pub const SHORT_CODES_MAX: u32 = 500;
 

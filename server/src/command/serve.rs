@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Context;
 use circles_protocol::InviteLink;
-use circles_relay::{LISTEN_BACKLOG, LanHost, Relay, Settings};
+use circles_relay::{LAN_HEARTBEAT, LISTEN_BACKLOG, LanHost, Relay, Settings};
 use clap::Args;
 use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,9 @@ impl Serve {
         let mut settings = self.place.settings()?;
         self.running.apply(&mut settings);
         settings.check()?;
+        if settings.lan {
+            settings.heartbeat = settings.heartbeat.min(LAN_HEARTBEAT);
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let listen = settings.listen;

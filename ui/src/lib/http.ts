@@ -125,7 +125,9 @@ export function httpCircles(): Circles {
         max_uses,
         life_s: WEEK_S,
       });
-      return { id: invite.id, link: invite.link ?? '', expires_at: invite.expires_at, max_uses: invite.max_uses };
+      const { id, expires_at } = invite;
+      // A short code needs an app that looks for the relay, so this page has none to show.
+      return { id, link: invite.link ?? '', short_code: null, expires_at, max_uses: invite.max_uses };
     },
 
     circles: async () => campus().circles(),

@@ -138,6 +138,7 @@ export class Memory implements Circles {
   createInvite = async () => ({
     id: 'i',
     link: 'https://relay.example/join#kX93hQ',
+    short_code: null,
     expires_at: Date.UTC(2026, 11, 1),
     max_uses: 100,
   });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use circles_client::{
     Client,
-    view::{Anchor, CampusView, CircleView, Connection, Delivery, MessageView},
+    view::{Anchor, CampusView, CircleView, Connection, ConnectionProblem, Delivery, MessageView},
 };
 use circles_protocol::Seq;
 use serde_json::json;
@@ -144,6 +144,10 @@ pub fn words(connection: &Connection) -> String {
         Connection::Connecting => "connecting".to_owned(),
         Connection::Online { missing: 0 } => "online, everything is here".to_owned(),
         Connection::Online { missing } => format!("online, catching up: {missing} changes to go"),
+        Connection::Offline { problem: ConnectionProblem::WrongKey, .. } => {
+            "offline: another relay answers in the place of this one, with another key; nothing is sent to it"
+                .to_owned()
+        }
         Connection::Offline { problem, .. } => format!("offline ({problem:?})"),
         Connection::SignedOut => "signed out: the relay does not know this device any more".to_owned(),
     }
