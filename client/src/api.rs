@@ -86,6 +86,17 @@ impl Api {
         self.call(Method::GET, path).await
     }
 
+    /// The relay's clock, if it says: it is asked whether it is there, without a token.
+    pub async fn date(&self) -> Result<Option<jiff::Timestamp>, ClientError> {
+        let request = self.http.request(Method::GET, self.url("healthz")).timeout(REQUEST_TIMEOUT);
+        let response = refused(request.send().await.map_err(offline)?).await?;
+        if response.headers().get("x-request-id").is_none() {
+            return Err(ClientError::NotARelay);
+        }
+        let date = response.headers().get(header::DATE).and_then(|it| it.to_str().ok());
+        Ok(date.and_then(|it| jiff::fmt::rfc2822::parse(it).ok()).map(|it| it.timestamp()))
+    }
+
     /// Sends something.
     pub async fn send<T: DeserializeOwned>(
         &self,
@@ -97,25 +108,33 @@ impl Api {
         if body.len() > BODY_BYTES_MAX {
             return Err(ClientError::Invalid(format!("message is too large: {} bytes", body.len())));
         }
-        answer(self.request(method, path).header(header::CONTENT_TYPE, "application/json").body(body)).await
+        let request = self.request(method, path).header(header::CONTENT_TYPE, "application/json").body(body);
+        self.kept(answer(request)).await
     }
 
     /// Sends something that is answered with nothing.
     pub async fn tell(&self, method: Method, path: &str, body: &impl Serialize) -> Result<(), ClientError> {
         let request = self.request(method, path).timeout(REQUEST_TIMEOUT).json(body);
-        refused(request.send().await.map_err(offline)?).await.map(drop)
+        self.kept(async { refused(request.send().await.map_err(offline)?).await.map(drop) }).await
     }
 
     /// Sends something without a body, for an answer.
     pub async fn call<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {
-        answer(self.request(method, path)).await
+        self.kept(answer(self.request(method, path))).await
     }
 
     /// Deletes something; the answer does not matter.
     pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
-        refused(self.request(Method::DELETE, path).timeout(REQUEST_TIMEOUT).send().await.map_err(offline)?)
-            .await
-            .map(drop)
+        let request = self.request(Method::DELETE, path).timeout(REQUEST_TIMEOUT);
+        self.kept(async { refused(request.send().await.map_err(offline)?).await.map(drop) }).await
+    }
+
+    /// Work that ends when the way to a relay on the LAN is lost. It may have been done there: the same again is the same.
+    async fn kept<T>(&self, work: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+        match self.route() {
+            Some(route) => route.while_kept(work).await,
+            None => work.await,
+        }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

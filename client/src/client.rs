@@ -12,7 +12,7 @@ use circles_protocol::{
     CampusId, CircleId, CircleKind, DeviceId, InviteId, InviteLink, MessageId, Person, PersonId, Seq,
     api::{
         AddMember, CircleState, CreateCircle, CreateInvite, Devices, EditCircle, EditProfile, Invite, InvitePreview,
-        Join, Joined, PreviewInvite, valid_emoji, valid_name, valid_text,
+        Invites, Join, Joined, PreviewInvite, valid_emoji, valid_name, valid_text,
     },
 };
 use reqwest::Method;
@@ -31,12 +31,15 @@ use crate::{
     },
     engine::{Engine, Parts, now},
     error::ClientError,
-    lan::{Invited, Route},
+    lan::{
+        Invited, Route,
+        doctor::{self, Patient},
+    },
     limits::{DEVICE_INVITE_LIFE_S, INVITE_LIFE_S, INVITE_USES, UPDATES_WAITING_MAX},
     token::Tokens,
     view::{
-        Anchor, CampusStatus, CampusView, CircleView, DeviceView, DraftView, InviteView, MessageView, NearbyView,
-        NewInvite, PersonView, TimelineView, TokenPlace, Update,
+        Anchor, CampusStatus, CampusView, CircleView, DeviceView, DraftView, Finding, InviteView, MadeInviteView,
+        MessageView, NearbyView, NewInvite, PersonView, TimelineView, TokenPlace, Update,
     },
 };
 
@@ -332,6 +335,15 @@ impl Client {
         Ok(())
     }
 
+    /// Looks at what stands between this device and its relays, and says it in plain words. Takes some seconds.
+    pub async fn doctor(&self) -> Answer<Vec<Finding>> {
+        let mut patients = Vec::new();
+        for row in self.0.cache.read(|conn| Ok(campuses::all(conn)?)).await? {
+            patients.push(Patient { api: self.engine(row.id)?.api().clone(), name: row.name, hosted: row.hosted });
+        }
+        Ok(doctor::examine(patients, &self.0.browser).await)
+    }
+
     /// Connects at once.
     #[expect(clippy::unused_async, reason = "every intent is one")]
     pub async fn reconnect(&self, campus: CampusId) -> Answer<()> {
@@ -401,6 +413,25 @@ impl Client {
         let link = invite.link.ok_or(ClientError::NotARelay)?;
         let short_code = link.parse::<InviteLink>()?.short_code().map(|it| it.to_string());
         Ok(NewInvite { id: invite.id, link, short_code, expires_at: invite.expires_at, max_uses: invite.max_uses })
+    }
+
+    /// The invites that still admit: one's own, and for the campus's owner all.
+    pub async fn invites(&self, campus: CampusId) -> Answer<Vec<MadeInviteView>> {
+        let listed: Invites = self.engine(campus)?.api().get("v1/invites").await?;
+        let view = |it: Invite| MadeInviteView {
+            id: it.id,
+            device: it.device,
+            expires_at: it.expires_at,
+            uses: it.uses,
+            max_uses: it.max_uses,
+        };
+        let admits = |it: &Invite| it.revoked_at.is_none() && it.uses < it.max_uses && it.expires_at > now();
+        Ok(listed.invites.into_iter().filter(admits).map(view).collect())
+    }
+
+    /// Takes an invite back: from now on it admits nobody. Who came in by it stays.
+    pub async fn revoke_invite(&self, campus: CampusId, invite: InviteId) -> Answer<()> {
+        self.engine(campus)?.api().delete(&format!("v1/invites/{invite}")).await
     }
 
     // ---- circles ---------------------------------------------------------------------------------------------------

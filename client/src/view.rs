@@ -119,6 +119,27 @@ view! {
         pub joined: bool,
     }
 
+    /// Something that the network doctor found, in plain words.
+    pub struct Finding {
+        /// How bad it is.
+        pub severity: Severity,
+        /// What it is.
+        pub says: String,
+        /// What to do about it.
+        pub advice: Option<String>,
+    }
+
+    /// How bad something is.
+    #[serde(rename_all = "snake_case")]
+    pub enum Severity {
+        /// As it should be.
+        Good,
+        /// To be known; nothing is broken.
+        Note,
+        /// It keeps one from chatting.
+        Bad,
+    }
+
     /// An invite that was made just now.
     pub struct NewInvite {
         /// Names it, to take it back.
@@ -130,6 +151,20 @@ view! {
         /// Until when it holds.
         pub expires_at: UnixMs,
         /// How often it can be used.
+        pub max_uses: u32,
+    }
+
+    /// An invite that was made before and still admits.
+    pub struct MadeInviteView {
+        /// Names it.
+        pub id: InviteId,
+        /// Whether it adds a device.
+        pub device: bool,
+        /// Until when it holds.
+        pub expires_at: UnixMs,
+        /// How often it was used.
+        pub uses: u32,
+        /// How often it can be.
         pub max_uses: u32,
     }
 
@@ -462,7 +497,27 @@ view! {
     pub struct HostView {
         /// Its campus.
         pub campus_id: CampusId,
-        /// Where it listens.
+        /// Where it listens on this computer.
         pub address: String,
+        /// How others on the network know and find it; none while they cannot.
+        pub lan: Option<HostLanView>,
+        /// Names of the people who are connected.
+        pub online: Vec<String>,
+    }
+
+    /// A hosted relay on the LAN.
+    pub struct HostLanView {
+        /// Its key's fingerprint in words: what others see beside its name.
+        pub words: String,
+        /// Where it is; empty without a network.
+        pub addresses: Vec<String>,
+    }
+
+    /// A QR code.
+    pub struct QrView {
+        /// Squares of a side.
+        pub size: u32,
+        /// The dark squares as an SVG path, in units of a square.
+        pub path: String,
     }
 }

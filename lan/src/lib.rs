@@ -9,7 +9,7 @@ mod browse;
 mod daemon;
 mod network;
 
-pub use addresses::addresses;
+pub use addresses::{addresses, is_near};
 pub use announce::{Announced, Announcement};
 pub use browse::{Browser, Sighting, Sightings};
 pub use network::NetworkChanges;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::Router;
-use circles_protocol::{CampusId, CircleId, Code, Epoch, InviteId, InviteLink, Role, UnixMs};
+use circles_protocol::{CampusId, CircleId, Code, Epoch, InviteId, InviteLink, Person, Role, UnixMs};
 use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
@@ -22,7 +22,7 @@ use crate::{
     limits::{FIRST_INVITE_LIFE, STOP_GRACE},
     serving::{self, Plain},
     settings::Settings,
-    store::{OpenError, Store, StoreResult, campus, campus::Campus, invites::StoredInvite, session::Session},
+    store::{OpenError, Store, StoreResult, campus, campus::Campus, invites::StoredInvite, people, session::Session},
     stream::OpenStreams,
     transport::Transport,
     write::{Writer, invites},
@@ -165,6 +165,18 @@ impl Relay {
     /// Makes an invite for one owner, for seven days; returns its code.
     pub async fn create_owner_invite(&self) -> Result<String, Failure> {
         self.create_invite(NewInvite::OWNER).await
+    }
+
+    /// The people who are connected now, by name.
+    pub async fn online(&self) -> Result<Vec<Person>, Failure> {
+        let ids = self.ephemeral().online();
+        let people = self.store().read(move |conn| {
+            let found: StoreResult<Vec<_>> = ids.into_iter().map(|id| people::get(conn, id)).collect();
+            Ok::<_, Failure>(found?.into_iter().flatten().collect())
+        });
+        let mut people: Vec<Person> = people.await?;
+        people.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+        Ok(people)
     }
 
     /// The link that carries a code to people: to the network while the relay is on it.

@@ -31,6 +31,8 @@ pub struct Settings {
     pub lan: bool,
     /// The port there; 0 for any.
     pub lan_port: u16,
+    /// Whether browsers are served on the LAN too, under a certificate that they do not know: they warn of it, rightly.
+    pub lan_guests: bool,
     /// The campus's name when it is created.
     pub campus_name: String,
     /// After which time streams end, less a random 0 to 20 %. Below the limit of the host or proxy; zero: never.
@@ -75,6 +77,7 @@ impl Default for Settings {
             public_url: None,
             lan: false,
             lan_port: circles_protocol::lan::PORT,
+            lan_guests: false,
             campus_name: "Campus".to_owned(),
             stream_lifetime: Duration::from_secs(55),
             heartbeat: Duration::from_secs(15),

@@ -116,6 +116,11 @@ impl Host {
         ip(&format!("-n {} link set eth0 {}", self.namespace, if up { "up" } else { "down" }))
     }
 
+    /// It is told that an address has moved to another computer, as by a gratuitous ARP of that one.
+    pub fn forget_neighbours(&self) -> Result<()> {
+        ip(&format!("-n {} neigh flush dev eth0", self.namespace))
+    }
+
     /// Its network drops multicast, in both directions.
     pub fn block_multicast(&self) -> Result<()> {
         let rules = "table inet block {

@@ -2,6 +2,7 @@
 //!
 //! [`pin::Pin`] is the only judge of who answers; everything else here is about where to ask.
 
+pub mod doctor;
 mod follow;
 mod invited;
 mod pin;

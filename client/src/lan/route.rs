@@ -9,6 +9,7 @@ use circles_protocol::lan::{ADDRESSES_MAX, Fingerprint};
 use futures::{StreamExt, stream::FuturesUnordered};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::ClientConfig;
+use tokio::sync::watch;
 use url::Url;
 
 use super::pin::{NAME, Pin, WrongKey, probe};
@@ -21,6 +22,8 @@ pub struct Route {
     key: Fingerprint,
     tls: Arc<ClientConfig>,
     state: Mutex<State>,
+    /// How often the way was lost. Part of the host's name, so that no connection from before is used again.
+    generation: watch::Sender<u64>,
     /// One search at a time; the others wait for its result.
     searching: tokio::sync::Mutex<()>,
 }
@@ -31,15 +34,14 @@ struct State {
     known: Vec<SocketAddr>,
     /// Where it is, as far as no connection said otherwise.
     current: Option<SocketAddr>,
-    /// How often the way was lost. Part of the host's name, so that no connection from before is used again.
-    generation: u64,
 }
 
 impl Route {
     /// To the relay with this key, which was at these addresses.
     pub fn new(key: Fingerprint, known: Vec<SocketAddr>) -> Arc<Self> {
-        let state = Mutex::new(State { known: bounded(known), current: None, generation: 0 });
-        Arc::new(Self { key, tls: Pin::Key(key).tls(), state, searching: tokio::sync::Mutex::default() })
+        let state = Mutex::new(State { known: bounded(known), current: None });
+        let generation = watch::Sender::new(0);
+        Arc::new(Self { key, tls: Pin::Key(key).tls(), state, generation, searching: tokio::sync::Mutex::default() })
     }
 
     /// The relay's key.
@@ -54,7 +56,7 @@ impl Route {
 
     /// The base of its URLs. It names no address: those come from [`Route::find`].
     pub fn url(&self) -> Url {
-        let generation = self.state(|it| it.generation);
+        let generation = *self.generation.borrow();
         Url::parse(&format!("https://{generation}.{NAME}/")).expect("it is a URL")
     }
 
@@ -80,10 +82,19 @@ impl Route {
 
     /// It does not answer where it was: connections from before are not used again, and the next one searches.
     pub fn lost(&self) {
-        self.state(|it| {
-            it.current = None;
-            it.generation += 1;
-        });
+        self.state(|it| it.current = None);
+        self.generation.send_modify(|it| *it += 1);
+    }
+
+    /// Does some work on the way as it is now, and gives it up when that is lost: a connection to where the relay was may
+    /// never answer, and never end.
+    pub async fn while_kept<T>(&self, work: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+        let mut generation = self.generation.subscribe();
+        tokio::select! {
+            done = work => done,
+            // The sender is here as long as `self` is.
+            _ = generation.changed() => Err(ClientError::Offline("the relay is not where it was".to_owned())),
+        }
     }
 
     /// Whether it still answers where it was found last.
@@ -92,6 +103,11 @@ impl Route {
             Some(address) => probe(address, self.tls.clone()).await.is_ok(),
             None => false,
         }
+    }
+
+    /// Asks all known addresses, and remembers nothing of it.
+    pub async fn search(&self) -> Result<SocketAddr, ClientError> {
+        search(&self.tls, self.known()).await.map(|(_, at)| at)
     }
 
     /// Where it is now. All known addresses are asked at once, and the first that proves to have the key is it. If another

@@ -176,6 +176,20 @@ async fn a_relay_that_moves_is_found_at_its_other_address_and_old_connections_ar
 }
 
 #[tokio::test]
+async fn a_request_that_waits_where_the_relay_was_is_given_up() {
+    let (_, pin) = key();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let route = Route::new(pin, vec![silent.local_addr().unwrap()]);
+    let api = Api::on_lan(route.clone()).unwrap();
+    let asked = tokio::spawn(async move { api.get::<bool>("v1/me").await });
+    // It is connected, and nobody answers.
+    let _held = silent.accept().await.unwrap();
+    route.lost();
+    let error = asked.await.unwrap().unwrap_err();
+    assert!(matches!(&error, ClientError::Offline(why) if why.contains("not where it was")), "{error}");
+}
+
+#[tokio::test]
 async fn an_invite_finds_its_relay_and_is_one_attempt_wherever_that_is() {
     let (key, pin) = key();
     let server = Server::of(&key).await;

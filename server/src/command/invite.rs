@@ -27,6 +27,10 @@ pub struct Invite {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(INVITE_USES_MAX)))]
     uses: u32,
 
+    /// On the LAN: a link for a browser, which warns of it. The relay must serve guests (--lan-guests).
+    #[arg(long)]
+    guest: bool,
+
     /// For how many days it holds.
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=366))]
     days: u32,
@@ -55,7 +59,11 @@ impl Invite {
         if let Some(port) = Place::noted_lan_port(&settings) {
             let key = Identity::keep(&settings.data_dir)?.fingerprint();
             let link = InviteLink::on_lan(OnLan::new(key, made.campus_name, port).place(), made.code)?;
-            println!("{}", told(&link));
+            if self.guest {
+                println!("{}join#{}", link.relay, link.code);
+            } else {
+                println!("{}", told(&link));
+            }
             return Ok(());
         }
         println!("{}", InviteLink::new(settings.public_url(), made.code).context("the public address makes no link")?);

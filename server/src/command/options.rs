@@ -117,6 +117,12 @@ pub struct Running {
     #[arg(long, value_name = "PORT", env = "CIRCLES_LAN_PORT")]
     lan_port: Option<u16>,
 
+    /// Serve browsers on the LAN too, such as phones without the app. Their browser warns that it does not know the relay's
+    /// certificate, and it is right: who listens in gets nothing, but a guest cannot tell this relay from one that pretends
+    /// to be it. Only on networks whose people you trust [default: false].
+    #[arg(long, value_name = "BOOL", env = "CIRCLES_LAN_GUESTS", num_args = 0..=1, default_missing_value = "true")]
+    lan_guests: Option<bool>,
+
     /// The campus's name when it is created [default: Campus].
     #[arg(long, value_name = "NAME", env = "CIRCLES_CAMPUS_NAME")]
     campus_name: Option<String>,
@@ -171,6 +177,7 @@ impl Running {
     /// Sets these options in the settings.
     pub fn apply(&self, settings: &mut Settings) {
         set(&mut settings.lan, self.lan.as_ref());
+        set(&mut settings.lan_guests, self.lan_guests.as_ref());
         set(&mut settings.lan_port, self.lan_port.as_ref());
         set(&mut settings.campus_name, self.campus_name.as_ref());
         set(&mut settings.redis_stream_max, self.redis_stream_max.as_ref());

@@ -78,7 +78,11 @@ fn on_lan(relay: &Relay, settings: &Settings) -> anyhow::Result<LanHost> {
     let cannot = || format!("cannot listen on {address} for the LAN: is another relay there? (--lan-port)");
     let listener = bound(address).and_then(|it| it.listen(LISTEN_BACKLOG)).with_context(cannot)?;
     let lan = relay.lan(listener)?;
-    println!("On the LAN as {:?}, known by {}", relay.campus().1, lan.place().key.words());
+    let place = lan.place();
+    println!("On the LAN as {:?}, known by {}", relay.campus().1, place.key.words());
+    if settings.lan_guests {
+        println!("Browsers open https://{}, warn, and are right to: tell your guests so.", place.addresses[0]);
+    }
     Ok(lan)
 }
 

@@ -1,10 +1,12 @@
 //! LAN mode (design section 7): the relay listens on the network too, with TLS and a key that clients pin.
 
+mod edge;
 mod identity;
 mod tls;
 
 use std::io;
 
+use axum::middleware;
 use circles_lan::{Announced, Announcement, addresses};
 use circles_protocol::{LanPlace, lan::Fingerprint};
 use tokio::net::TcpListener;
@@ -91,7 +93,9 @@ impl LanHost {
             stop.cancelled().await;
             drop(announcement);
         };
-        let served = serving::serve(self.listener, self.relay.router(), self.tls, stop.clone());
+        let guarded = middleware::from_fn_with_state(self.relay.settings().lan_guests, edge::guard);
+        let router = self.relay.router().layer(guarded);
+        let served = serving::serve(self.listener, router, self.tls, stop.clone());
         tokio::select! {
             ((), ()) = async { tokio::join!(served, announced) } => {}
             () = hang_up.cancelled() => {}

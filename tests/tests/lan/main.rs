@@ -5,6 +5,8 @@ mod people;
 mod stories;
 mod strangers;
 
+use std::time::Instant;
+
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
@@ -17,7 +19,13 @@ fn main() {
     }
     let trial = |(name, story): &(&'static str, stories::Story)| {
         let story = *story;
-        Trial::test(*name, move || story().map_err(|error| format!("{error:#}").into()))
+        let told = move || {
+            let begun = Instant::now();
+            let done = story();
+            println!("    the whole story: {:.1} s", begun.elapsed().as_secs_f64());
+            done
+        };
+        Trial::test(*name, move || told().map_err(|error| format!("{error:#}").into()))
             .with_ignored_flag(unable.is_some())
     };
     libtest_mimic::run(&arguments, stories::ALL.iter().map(trial).collect()).exit();

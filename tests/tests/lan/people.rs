@@ -127,6 +127,13 @@ impl<'a> Person<'a> {
         until(words, || Ok(cli(self.host, &self.dir, &["status"])?.contains(words).then_some(())))
     }
 
+    /// Asks the network doctor, who must say this.
+    pub fn is_told(&self, words: &str) -> Result<()> {
+        let said = cli(self.host, &self.dir, &["doctor"])?;
+        ensure!(said.contains(words), "wanted {words:?}, and the doctor says {said}");
+        Ok(())
+    }
+
     /// Everything that is held, in order.
     pub fn history(&self) -> Result<Vec<String>> {
         let history = cli(self.host, &self.dir, &["history", "General", "-n", "1000", "--json"])?;

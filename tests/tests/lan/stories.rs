@@ -101,6 +101,7 @@ fn a_relay_is_found_and_joined_by_typing_its_code() -> Result<()> {
     let nearby = cli(&scene.network.hosts[1], &scene.dir.path().join("bob"), &["nearby"])?;
     let words = link.lan.as_ref().map(|it| it.key.words()).unwrap_or_default();
     ensure!(nearby.contains("Maple Dorm") && nearby.contains(&words) && nearby.contains("you are in it"), "{nearby}");
+    bob.is_told("ok   The relay of Maple Dorm answers, and has the right key.")?;
     bob.writes("hello back")?;
     ada.sees("hello back")?;
     settled(&ada, &bob, &["hello", "hello back"])
@@ -154,6 +155,7 @@ fn the_guests_wifi_goes_and_comes_back() -> Result<()> {
     ada.writes("meanwhile")?;
     ada.sees("meanwhile")?;
     bob.writes("written without a network")?;
+    bob.is_told("This computer is on no network.")?;
     sleep(ABSENCE);
     scene.network.hosts[1].link(true)?;
     let back = Instant::now();
@@ -172,6 +174,7 @@ fn the_host_quits_and_starts_again() -> Result<()> {
     bob.sees("before")?;
     relay.stop()?;
     bob.writes("meanwhile")?;
+    bob.is_told("host is there, but hosts nothing now")?;
     sleep(ABSENCE);
     let again = Instant::now();
     let _relay = scene.relay()?;
@@ -213,6 +216,8 @@ fn multicast_is_blocked() -> Result<()> {
     ada.writes("hello")?;
     bob.sees("hello")?;
 
+    bob.is_told("This network blocks multicast")?;
+
     // Nothing tells where the host went; when it is back where it was, so is everyone.
     host.remove_address(host.address)?;
     host.add_address(ELSEWHERE)?;
@@ -244,6 +249,7 @@ fn the_network_hides_computers_from_each_other() -> Result<()> {
     scene.network.isolate(true)?;
     ada.writes("behind a wall")?;
     sleep(LONG_ABSENCE);
+    bob.is_told("does not answer, although you are on its network")?;
     scene.network.isolate(false)?;
     let open = Instant::now();
     bob.sees("behind a wall")?;
@@ -276,10 +282,12 @@ fn a_second_relay_of_the_same_name_is_told_nothing() -> Result<()> {
     relay.stop()?;
     host.remove_address(host.address)?;
     third.add_address(host.address)?;
+    guest.forget_neighbours()?;
     bob.watches()?;
     bob.hears("another relay answers")?;
     bob.writes("not for the impostor")?;
     bob.holds("1 unsent")?;
+    bob.is_told("Another relay answers in the place of Maple Dorm")?;
 
     let back = Instant::now();
     host.add_address(ELSEWHERE)?;

@@ -2,7 +2,11 @@
 import type { CampusView } from '../generated/CampusView';
 import type { CircleView } from '../generated/CircleView';
 import type { DraftView } from '../generated/DraftView';
+import type { Finding } from '../generated/Finding';
+import type { HostView } from '../generated/HostView';
+import type { MadeInviteView } from '../generated/MadeInviteView';
 import type { MessageView } from '../generated/MessageView';
+import type { NearbyView } from '../generated/NearbyView';
 import type { PersonView } from '../generated/PersonView';
 import type { Update } from '../generated/Update';
 import type { Circles } from '../lib/circles';
@@ -125,7 +129,20 @@ export class Memory implements Circles {
   join = async () => this.need();
   host = async () => this.need();
   demo = async () => this.need();
-  hosts = async () => [{ campus_id: 'campus', address: '127.0.0.1:7420' }];
+  /** What the host page shows. */
+  lan: HostView['lan'] = null;
+  found: NearbyView[] = [];
+  findings: Finding[] = [];
+  made: MadeInviteView[] = [];
+  hosts = async () => [{ campus_id: 'campus', address: '127.0.0.1:7420', lan: this.lan, online: ['Aylin', 'You'] }];
+  setLan = async (_: string, on: boolean) => {
+    this.lan = on ? { words: 'maple-otter-quartz-river', addresses: ['192.168.1.5:7081'] } : null;
+  };
+  nearby = async () => this.found;
+  doctor = async () => this.findings;
+  drawQr = async () => ({ size: 21, path: 'M0 0h1v1h-1z' });
+  invites = async () => this.made;
+  revokeInvite = async (_: string, id: string) => void (this.made = this.made.filter((it) => it.id !== id));
   leaveCampus = async () => void (this.campus = null);
   reconnect = async () => undefined;
   status = async () => [];

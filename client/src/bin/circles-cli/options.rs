@@ -40,6 +40,8 @@ pub enum Command {
     },
     /// List the relays that say they are on this network; to join one you need its invite
     Nearby,
+    /// Say what stands between this computer and its relays, and what to do about it
+    Doctor,
     /// List the circles: those you are in, and open ones you could join
     Circles,
     /// Send a message, and wait until the relay has it

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use circles_client::{
     Client,
-    view::{Anchor, CampusView, CircleView, Connection, ConnectionProblem, Delivery, MessageView},
+    view::{Anchor, CampusView, CircleView, Connection, ConnectionProblem, Delivery, MessageView, Severity},
 };
 use circles_protocol::Seq;
 use serde_json::json;
@@ -22,6 +22,26 @@ pub async fn nearby(client: &Client, json: bool) -> Result<()> {
         }
         let address = it.address.as_deref().unwrap_or("no address");
         say!("{}  {}  {address}{}", it.name, it.words, if it.joined { "  (you are in it)" } else { "" });
+    }
+    Ok(())
+}
+
+/// Says what stands in the way.
+pub async fn doctor(client: &Client, json: bool) -> Result<()> {
+    for it in client.doctor().await? {
+        if json {
+            say!("{}", serde_json::to_string(&it)?);
+            continue;
+        }
+        let mark = match it.severity {
+            Severity::Good => "ok ",
+            Severity::Note => "note",
+            Severity::Bad => "BAD",
+        };
+        say!("{mark:<4} {}", it.says);
+        if let Some(advice) = it.advice {
+            say!("     {advice}");
+        }
     }
     Ok(())
 }
