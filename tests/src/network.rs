@@ -2,6 +2,7 @@
 //! Nothing of it reaches the machine's own network.
 
 use std::{
+    ffi::OsStr,
     net::Ipv4Addr,
     process::{Command, Output},
     sync::atomic::{AtomicU32, Ordering},
@@ -18,7 +19,8 @@ pub struct Network {
 
 /// A computer on the network.
 pub struct Host {
-    namespace: String,
+    /// Its namespace.
+    pub namespace: String,
     /// Its port on the bridge.
     port: String,
     /// The address that it begins with.
@@ -29,7 +31,7 @@ pub struct Host {
 pub fn unable() -> Option<String> {
     let probe = format!("circles{}probe", std::process::id());
     let made = run(Command::new("ip").args(["netns", "add", &probe]));
-    let entered = made.and_then(|_| run(Command::new("ip").args(["netns", "exec", &probe, "nft", "list", "ruleset"])));
+    let entered = made.and_then(|_| run(within(&probe, "nft").args(["list", "ruleset"])));
     let removed = run(Command::new("ip").args(["netns", "del", &probe]));
     entered.and(removed).err().map(|error| format!("{error:#}"))
 }
@@ -68,18 +70,14 @@ impl Network {
     pub fn isolate(&self, on: bool) -> Result<()> {
         let state = if on { "on" } else { "off" };
         for host in &self.hosts {
-            let mut set = Command::new("ip");
-            set.args(["netns", "exec", &self.hub, "bridge", "link", "set", "dev", &host.port, "isolated", state]);
-            run(&mut set)?;
+            run(within(&self.hub, "bridge").args(["link", "set", "dev", &host.port, "isolated", state]))?;
         }
         Ok(())
     }
 
     /// A program that hears everything that passes the access point.
     pub fn listening_in(&self, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.hub, program]);
-        command
+        within(&self.hub, program)
     }
 }
 
@@ -95,10 +93,8 @@ impl Drop for Network {
 
 impl Host {
     /// A program on this computer.
-    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.namespace]).arg(program);
-        command
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        within(&self.namespace, program)
     }
 
     /// Gives it another address.
@@ -129,6 +125,13 @@ impl Host {
         }";
         run(self.command("nft").arg(rules)).map(drop)
     }
+}
+
+/// A program in a namespace.
+pub fn within(namespace: &str, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(program);
+    command
 }
 
 fn ip(arguments: &str) -> Result<()> {

@@ -4,12 +4,17 @@
 mod people;
 mod stories;
 mod strangers;
+mod window;
 
 use std::time::Instant;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
+    if let Some(done) = window::on_host() {
+        done.unwrap_or_else(|error| panic!("{error:#}"));
+        return;
+    }
     let mut arguments = Arguments::from_args();
     // Times are measured, on machines with two cores.
     arguments.test_threads = arguments.test_threads.or(Some(1));

@@ -12,7 +12,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::{
     people::{Hosted, Person, cli, refused},
-    strangers,
+    strangers, window,
 };
 
 /// An address that nobody has at the beginning.
@@ -38,6 +38,7 @@ pub const ALL: &[(&str, Story)] = &[
     ("multicast_is_blocked", multicast_is_blocked),
     ("the_network_hides_computers_from_each_other", the_network_hides_computers_from_each_other),
     ("a_second_relay_of_the_same_name_is_told_nothing", a_second_relay_of_the_same_name_is_told_nothing),
+    ("the_app_hosts_and_its_guests_come_back", window::the_app_hosts_and_its_guests_come_back),
     ("a_sniffer_and_a_stranger_get_nothing", strangers::a_sniffer_and_a_stranger_get_nothing),
 ];
 

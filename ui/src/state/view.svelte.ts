@@ -1,5 +1,6 @@
 /** What of the window is open: panels, dialogs, and in a narrow window which of the two views. */
-export type Dialog = 'settings' | 'invite' | 'create' | 'browse' | 'edit-circle' | 'switch' | 'add-campus' | 'hosting' | 'doctor' | null;
+export type Dialog =
+  'settings' | 'invite' | 'create' | 'browse' | 'edit-circle' | 'switch' | 'add-campus' | 'hosting' | 'doctor' | null;
 export type Theme = 'system' | 'light' | 'dark';
 
 const THEME = 'circles.theme';

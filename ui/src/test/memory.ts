@@ -152,13 +152,12 @@ export class Memory implements Circles {
     { id: 'd2', name: 'Firefox on Linux', created_at: 0, last_seen_at: Date.UTC(2026, 10, 22), this: false },
   ];
   revokeDevice = async () => undefined;
-  createInvite = async () => ({
-    id: 'i',
-    link: 'https://relay.example/join#kX93hQ',
-    short_code: null,
-    expires_at: Date.UTC(2026, 11, 1),
-    max_uses: 100,
-  });
+  shortCode: string | null = null;
+  createInvite = async () => {
+    const made = { id: `i${this.made.length}`, expires_at: Date.UTC(2026, 11, 1), max_uses: 100 };
+    this.made = [...this.made, { ...made, device: false, uses: 0 }];
+    return { ...made, link: 'https://relay.example/join#kX93hQ', short_code: this.shortCode };
+  };
   circles = async () => [this.circle, ...this.others];
   createCircle = async (_: string, name: string, topic: string) => ({
     ...this.circleView(name, topic, 0, 0),
