@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::{
     error::ClientError,
+    lan::Route,
     limits::{ANSWER_BYTES_MAX, REQUEST_TIMEOUT},
     network::Machine,
     outside::{Body, Network},
@@ -23,24 +24,57 @@ const USER_AGENT: &str = concat!("circles/", env!("CARGO_PKG_VERSION"));
 #[derive(Clone)]
 pub struct Api {
     network: Arc<dyn Network>,
-    relay: Url,
+    relay: Place,
     token: Option<String>,
+}
+
+/// Where the relay is.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// Known by its name: at this address, and if that is https, with a certificate that the system trusts.
+    Url(Url),
+    /// Known by its key: on the LAN.
+    Lan(Arc<Route>),
 }
 
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Api").field("relay", &self.relay.as_str()).finish_non_exhaustive()
+        f.debug_struct("Api").field("relay", &self.relay).finish_non_exhaustive()
     }
 }
 
 impl Api {
     /// A relay, asked without a token until [`Api::with_token`]; over the machine's own network, or the one given.
     pub fn new(relay: Url, network: Option<Arc<dyn Network>>) -> Result<Self, ClientError> {
+        Self::at(Place::Url(relay), network)
+    }
+
+    /// A relay on the LAN, asked without a token until [`Api::with_token`].
+    pub fn on_lan(route: Arc<Route>) -> Result<Self, ClientError> {
+        Self::at(Place::Lan(route), None)
+    }
+
+    fn at(relay: Place, network: Option<Arc<dyn Network>>) -> Result<Self, ClientError> {
         let network = match network {
             Some(network) => network,
-            None => Arc::new(Machine::new()?),
+            None => Arc::new(Machine::new(&relay)?),
         };
         Ok(Self { network, relay, token: None })
+    }
+
+    /// The way to a relay on the LAN.
+    pub fn route(&self) -> Option<&Arc<Route>> {
+        match &self.relay {
+            Place::Url(_) => None,
+            Place::Lan(route) => Some(route),
+        }
+    }
+
+    /// A connection ended that should not have: a relay on the LAN may have moved, and is searched for the next one.
+    pub fn lost(&self) {
+        if let Some(route) = self.route() {
+            route.lost();
+        }
     }
 
     /// The same relay, asked in the name of a device.
@@ -51,7 +85,11 @@ impl Api {
 
     /// The address of a route, for example `v1/me`.
     pub fn url(&self, path: &str) -> Url {
-        self.relay.join(path).expect("routes are plain paths")
+        let relay = match &self.relay {
+            Place::Url(url) => url.clone(),
+            Place::Lan(route) => route.url(),
+        };
+        relay.join(path).expect("routes are plain paths")
     }
 
     /// Asks for the stream, with headers beside those of every request, and without a time limit.
@@ -66,6 +104,18 @@ impl Api {
     /// Asks for something.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.call(Method::GET, path).await
+    }
+
+    /// The relay's clock, if it says: it is asked whether it is there, without a token.
+    pub async fn date(&self) -> Result<Option<jiff::Timestamp>, ClientError> {
+        let stranger = Self { token: None, ..self.clone() };
+        let asked = stranger.response(stranger.request(Method::GET, "healthz"), Vec::new());
+        let response = in_time(asked).await?;
+        if response.headers().get("x-request-id").is_none() {
+            return Err(ClientError::NotARelay);
+        }
+        let date = response.headers().get(header::DATE).and_then(|it| it.to_str().ok());
+        Ok(date.and_then(|it| jiff::fmt::rfc2822::parse(it).ok()).map(|it| it.timestamp()))
     }
 
     /// Sends something.
@@ -86,7 +136,7 @@ impl Api {
     pub async fn tell(&self, method: Method, path: &str, body: &impl Serialize) -> Result<(), ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| ClientError::Invalid(error.to_string()))?;
         let request = self.request(method, path).header(header::CONTENT_TYPE, "application/json");
-        in_time(self.response(request, body)).await.map(drop)
+        self.kept(self.response(request, body)).await.map(drop)
     }
 
     /// Sends something without a body, for an answer.
@@ -96,7 +146,16 @@ impl Api {
 
     /// Deletes something; the answer does not matter.
     pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
-        in_time(self.response(self.request(Method::DELETE, path), Vec::new())).await.map(drop)
+        self.kept(self.response(self.request(Method::DELETE, path), Vec::new())).await.map(drop)
+    }
+
+    /// Work that ends after a while, and when the way to a relay on the LAN is lost. It may have been done there: the same
+    /// again is the same.
+    async fn kept<T>(&self, work: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+        match self.route() {
+            Some(route) => route.while_kept(in_time(work)).await,
+            None => in_time(work).await,
+        }
     }
 
     fn request(&self, method: Method, path: &str) -> Builder {
@@ -116,7 +175,7 @@ impl Api {
     }
 
     async fn answer<T: DeserializeOwned>(&self, request: Builder, body: Vec<u8>) -> Result<T, ClientError> {
-        let answer = in_time(async {
+        let answer = self.kept(async {
             let response = self.response(request, body).await?;
             if is(&response, "application/json") { all(response).await } else { Err(ClientError::NotARelay) }
         });

@@ -6,13 +6,15 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
+use circles_lan::{Browser, NetworkChanges, Sighting};
 use circles_protocol::{
     CampusId, CircleId, CircleKind, DeviceId, InviteId, InviteLink, MessageId, Person, PersonId, Seq, UnixMs,
     api::{
         AddMember, CircleState, CreateCircle, CreateInvite, Devices, EditCircle, EditProfile, Invite, InvitePreview,
-        Join, Joined, PreviewInvite, valid_emoji, valid_name, valid_text,
+        Invites, Join, Joined, PreviewInvite, valid_emoji, valid_name, valid_text,
     },
 };
 use http::Method;
@@ -25,19 +27,23 @@ use crate::{
     cache::{
         Cache, Durability,
         apply::Touched,
-        campuses::{self, CampusRow},
+        campuses::{self, CampusRow, LanRow},
         history,
         outbox::{self, Intent},
         views,
     },
     engine::{Engine, Parts},
     error::ClientError,
+    lan::{
+        Invited, Route,
+        doctor::{self, Patient},
+    },
     limits::{DEVICE_INVITE_LIFE_S, INVITE_LIFE_S, INVITE_USES, UPDATES_WAITING_MAX},
     outside::Outside,
     token::Tokens,
     view::{
-        Anchor, CampusStatus, CampusView, CircleView, DeviceView, DraftView, InviteView, KeptMessage, MessageView,
-        NewInvite, PersonView, TimelineView, TokenPlace, Update,
+        Anchor, CampusStatus, CampusView, CircleView, DeviceView, DraftView, Finding, InviteView, KeptMessage,
+        MadeInviteView, MessageView, NearbyView, NewInvite, PersonView, TimelineView, TokenPlace, Update,
     },
 };
 
@@ -68,6 +74,7 @@ struct Inner {
     outside: Outside,
     cache: Cache,
     tokens: Tokens,
+    browser: Browser,
     updates: broadcast::Sender<Update>,
     engines: RwLock<HashMap<CampusId, Engine>>,
     stop: CancellationToken,
@@ -92,6 +99,7 @@ impl Client {
             outside,
             cache,
             tokens,
+            browser: Browser::default(),
             updates,
             engines: RwLock::default(),
             stop: CancellationToken::new(),
@@ -101,6 +109,9 @@ impl Client {
         }
         if client.runs_engine() {
             tokio::spawn(client.clone().keep_index());
+            if client.0.outside.network.is_none() {
+                tokio::spawn(client.clone().watch_network());
+            }
         } else {
             tokio::spawn(client.clone().watch_other_process());
         }
@@ -137,11 +148,16 @@ impl Client {
                 (String::new(), TokenPlace::Keyring)
             }
         };
+        let api = match &row.lan {
+            None => Api::new(row.relay.clone(), self.0.outside.network.clone())?,
+            Some(lan) => Api::on_lan(Route::new(lan.key, lan.addresses.clone()))?,
+        };
         let engine = Engine::start(
             Parts {
                 campus: row.id,
                 me: row.person,
-                api: self.api(&row.relay)?.with_token(token),
+                api: api.with_token(token),
+                sightings: row.lan.as_ref().filter(|_| self.runs_engine()).map(|_| self.0.browser.look()),
                 cache: self.0.cache.clone(),
                 clock: self.0.outside.clock.clone(),
                 token_place: place,
@@ -153,8 +169,8 @@ impl Client {
         Ok(())
     }
 
-    fn api(&self, relay: &Url) -> Answer<Api> {
-        Api::new(relay.clone(), self.0.outside.network.clone())
+    async fn invited(&self, link: &str) -> Answer<Invited> {
+        Invited::find(link, &self.0.browser, self.0.outside.network.clone()).await
     }
 
     fn now(&self) -> UnixMs {
@@ -164,6 +180,27 @@ impl Client {
     fn engine(&self, campus: CampusId) -> Answer<Engine> {
         let engines = self.0.engines.read().unwrap_or_else(PoisonError::into_inner);
         engines.get(&campus).cloned().ok_or(ClientError::NotFound("campus"))
+    }
+
+    /// Connects anew when this computer comes to another network, or back: sockets from before may be dead without saying so,
+    /// and the wait for the next attempt may be long.
+    async fn watch_network(self) {
+        let mut changes = match NetworkChanges::watch() {
+            Ok(changes) => changes,
+            Err(error) => return tracing::warn!(%error, "changes of the network are not noticed at once"),
+        };
+        loop {
+            let changed = tokio::select! {
+                () = self.0.stop.cancelled() => return,
+                changed = changes.next() => changed,
+            };
+            if let Err(error) = changed {
+                return tracing::warn!(%error, "changes of the network are not noticed at once any more");
+            }
+            tracing::info!("the network changed: connecting anew");
+            let engines = self.0.engines.read().unwrap_or_else(PoisonError::into_inner);
+            engines.values().for_each(Engine::reconnect);
+        }
     }
 
     /// Tells of what another process wrote into the cache.
@@ -200,10 +237,10 @@ impl Client {
         Ok(views)
     }
 
-    /// What an invite link leads to, without using it up.
+    /// What an invite leads to, without using it up: a link, or a typed code.
     pub async fn preview_invite(&self, link: &str) -> Answer<InviteView> {
-        let link: InviteLink = link.parse()?;
-        let preview = preview(&self.api(&link.relay)?, &link).await?;
+        let Invited { link, api } = self.invited(link).await?;
+        let preview = preview(&api, &link).await?;
         Ok(InviteView {
             campus_name: preview.campus_name,
             circle_name: preview.circle_name,
@@ -213,18 +250,35 @@ impl Client {
         })
     }
 
-    /// Joins a campus. May be repeated after a lost answer: the same ids and token are sent again.
+    /// The relays that say they are on this network, after listening for so long. To find one is not to get in: whoever wants
+    /// to join needs its invite.
+    pub async fn nearby(&self, listen: Duration) -> Answer<Vec<NearbyView>> {
+        let mut sightings = self.0.browser.look();
+        let deadline = tokio::time::Instant::now() + listen;
+        while tokio::time::timeout_at(deadline, sightings.changed()).await.is_ok() {}
+        let joined: Vec<CampusId> = self.campuses().await?.into_iter().map(|it| it.id).collect();
+        let view = |it: Sighting| NearbyView {
+            joined: it.campus.is_some_and(|it| joined.contains(&it)),
+            words: it.key.words(),
+            address: it.addresses.first().map(ToString::to_string),
+            name: it.name,
+        };
+        Ok(sightings.all().into_iter().map(view).collect())
+    }
+
+    /// Joins a campus, by link or typed code. May be repeated after a lost answer: the same ids and token are sent again.
     pub async fn join(&self, link: &str, name: &str) -> Answer<CampusView> {
         if !self.runs_engine() {
             return Err(ClientError::InUse);
         }
-        let link: InviteLink = link.parse()?;
         let name = checked(valid_name(name, &()), "name", name.trim())?;
-        let api = self.api(&link.relay)?;
+        let invited = self.invited(link).await?;
+        let attempt = invited.attempt();
+        let Invited { link, api } = invited;
         if self.engine(preview(&api, &link).await?.campus_id).is_ok() {
             return Err(ClientError::AlreadyJoined);
         }
-        let key = link.to_string();
+        let key = attempt.clone();
         let (person_id, device_id) =
             self.0.cache.write(Durability::Outbox, move |conn| Ok(campuses::pending_join(conn, &key)?)).await?;
         let token = if let Ok((token, _)) = self.0.tokens.find(device_id).await {
@@ -246,14 +300,15 @@ impl Client {
         let row = CampusRow {
             id: joined.campus_id,
             name: joined.campus_name,
-            relay: link.relay.clone(),
+            relay: link.relay,
+            lan: link.lan.map(|it| LanRow { key: it.key, addresses: it.addresses }),
             person: joined.person.id,
             device: joined.device_id,
             hosted: false,
             cursor: None,
             set_aside: 0,
         };
-        let key = link.to_string();
+        let key = attempt;
         let now = self.now();
         let stored = row.clone();
         self.0
@@ -298,6 +353,15 @@ impl Client {
         }
         self.tell(Update::Campus { campus: Box::new(self.engine(campus)?.view().await?) });
         Ok(())
+    }
+
+    /// Looks at what stands between this device and its relays, and says it in plain words. Takes some seconds.
+    pub async fn doctor(&self) -> Answer<Vec<Finding>> {
+        let mut patients = Vec::new();
+        for row in self.0.cache.read(|conn| Ok(campuses::all(conn)?)).await? {
+            patients.push(Patient { api: self.engine(row.id)?.api().clone(), name: row.name, hosted: row.hosted });
+        }
+        Ok(doctor::examine(patients, &self.0.browser).await)
     }
 
     /// Connects at once.
@@ -377,7 +441,28 @@ impl Client {
         };
         let invite: Invite = self.engine(campus)?.api().send(Method::POST, "v1/invites", &create).await?;
         let link = invite.link.ok_or(ClientError::NotARelay)?;
-        Ok(NewInvite { id: invite.id, link, expires_at: invite.expires_at, max_uses: invite.max_uses })
+        let short_code = link.parse::<InviteLink>()?.short_code().map(|it| it.to_string());
+        Ok(NewInvite { id: invite.id, link, short_code, expires_at: invite.expires_at, max_uses: invite.max_uses })
+    }
+
+    /// The invites that still admit: one's own, and for the campus's owner all.
+    pub async fn invites(&self, campus: CampusId) -> Answer<Vec<MadeInviteView>> {
+        let listed: Invites = self.engine(campus)?.api().get("v1/invites").await?;
+        let view = |it: Invite| MadeInviteView {
+            id: it.id,
+            device: it.device,
+            expires_at: it.expires_at,
+            uses: it.uses,
+            max_uses: it.max_uses,
+        };
+        let now = self.now();
+        let admits = |it: &Invite| it.revoked_at.is_none() && it.uses < it.max_uses && it.expires_at > now;
+        Ok(listed.invites.into_iter().filter(admits).map(view).collect())
+    }
+
+    /// Takes an invite back: from now on it admits nobody. Who came in by it stays.
+    pub async fn revoke_invite(&self, campus: CampusId, invite: InviteId) -> Answer<()> {
+        self.engine(campus)?.api().delete(&format!("v1/invites/{invite}")).await
     }
 
     // ---- circles ---------------------------------------------------------------------------------------------------

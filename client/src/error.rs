@@ -2,7 +2,11 @@
 
 use std::{error::Error, io, path::PathBuf};
 
-use circles_protocol::{Code, Problem, invite::InviteLinkError};
+use circles_protocol::{
+    Code, Problem,
+    invite::InviteLinkError,
+    lan::{Fingerprint, ShortCodeError},
+};
 
 use crate::view::Failure;
 
@@ -18,6 +22,23 @@ pub enum ClientError {
     /// Something that is no relay answered.
     #[error("something answered that is not a relay; this network may want you to sign in first")]
     NotARelay,
+    /// Another relay answered than the one that one was invited to. Nothing was said to it.
+    #[error(
+        "another relay answered in the place of this one: its key ({}) is not the one that you were invited to. Somebody may pretend to be this relay, or it was set up anew: ask its host in person",
+        found.words()
+    )]
+    WrongKey {
+        /// Its key.
+        found: Fingerprint,
+    },
+    /// No relay on this network is the one that a typed code names.
+    #[error(
+        "no relay with this code is to be found on this network. Are you on the same Wi-Fi as its host? If the network hides computers from each other, use the link, or type the host's address after the code: CODE@192.168.1.5"
+    )]
+    NotNearby,
+    /// The typed code is no code.
+    #[error(transparent)]
+    ShortCode(#[from] ShortCodeError),
     /// The relay refused.
     #[error("{}", problem_text(.0))]
     Relay(Box<Problem>, Option<u64>),
@@ -89,7 +110,7 @@ impl ClientError {
     /// Whether the same might succeed later without anyone doing anything.
     pub fn passes(&self) -> bool {
         match self {
-            Self::Offline(_) | Self::Silent | Self::NotARelay => true,
+            Self::Offline(_) | Self::Silent | Self::NotARelay | Self::WrongKey { .. } => true,
             Self::Relay(problem, _) => problem.status >= 500 || problem.status == 429 || problem.status == 408,
             _ => false,
         }
@@ -143,6 +164,9 @@ impl From<ClientError> for Failure {
                 .and_then(|it| it.as_str().map(str::to_owned))
                 .unwrap_or_else(|| "internal".to_owned()),
             ClientError::InviteLink(_) => "invite_link".to_owned(),
+            ClientError::ShortCode(_) => "short_code".to_owned(),
+            ClientError::WrongKey { .. } => "wrong_key".to_owned(),
+            ClientError::NotNearby => "not_nearby".to_owned(),
             ClientError::DiskFull => "disk_full".to_owned(),
             ClientError::CacheNewer { .. } => "cache_newer".to_owned(),
             ClientError::AlreadyJoined => "already_joined".to_owned(),

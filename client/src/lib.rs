@@ -11,6 +11,7 @@ mod client;
 pub mod coverage;
 mod engine;
 mod error;
+mod lan;
 mod limits;
 mod network;
 pub mod outside;

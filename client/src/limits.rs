@@ -8,6 +8,15 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for a connection: a host that is off does not answer at all.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long an address may take to answer who is there: a handshake over poor Wi-Fi.
+pub const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// How long a relay is looked for by mDNS: it answers within a second, unless multicast is blocked.
+pub const NEARBY_TIME_MAX: Duration = Duration::from_secs(4);
+
+/// Longest wait between attempts to reach a relay on the LAN: it has few clients, and they are in the same room.
+pub const LAN_RETRY_MAX: Duration = Duration::from_secs(5);
+
 /// Largest answer of the relay: a page of 1,000 changes with texts of the largest size, escaped, is never sent whole in
 /// practice; this bounds memory if something else answers.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;

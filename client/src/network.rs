@@ -8,8 +8,10 @@ use http::{Request, Response};
 use reqwest::redirect;
 
 use crate::{
+    api::Place,
     error::ClientError,
-    limits::CONNECT_TIMEOUT,
+    lan::{self, Resolver},
+    limits::{CONNECT_TIMEOUT, PROBE_TIME_MAX},
     outside::{Body, Network},
 };
 
@@ -20,15 +22,27 @@ pub struct Machine {
 
 impl Machine {
     /// Without any connection yet.
-    pub fn new() -> Result<Self, ClientError> {
+    ///
+    /// The only maker of HTTP clients: who is asked, and how they are known, is decided here.
+    pub fn new(relay: &Place) -> Result<Self, ClientError> {
         // Whichever part of the program was first has installed the same provider.
         drop(rustls::crypto::ring::default_provider().install_default());
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(redirect::Policy::none())
-            .tcp_keepalive(Duration::from_secs(15))
-            .build()
-            .map_err(|error| ClientError::Offline(error.to_string()))?;
+            .tcp_keepalive(Duration::from_secs(15));
+        let http = match relay {
+            Place::Url(_) => http,
+            Place::Lan(route) => http
+                .tls_backend_preconfigured(route.tls())
+                .http1_only()
+                .dns_resolver(Resolver(route.clone()))
+                // The search is a part of connecting.
+                .connect_timeout(PROBE_TIME_MAX + CONNECT_TIMEOUT)
+                // A proxy for the web does not lead into this room.
+                .no_proxy(),
+        };
+        let http = http.build().map_err(|error| ClientError::Offline(error.to_string()))?;
         Ok(Self { http })
     }
 }
@@ -48,6 +62,9 @@ impl Network for Machine {
 /// A request that got no answer. The innermost cause says most ("Connection refused").
 fn offline(error: reqwest::Error) -> ClientError {
     let error = error.without_url();
+    if let Some(found) = lan::wrong_key(&error) {
+        return ClientError::WrongKey { found };
+    }
     let mut cause: &dyn std::error::Error = &error;
     while let Some(inner) = cause.source() {
         cause = inner;

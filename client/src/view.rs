@@ -119,6 +119,8 @@ view! {
         Unreachable,
         /// Something answered that is not a relay: a sign-in page of the Wi-Fi, or a proxy.
         NotARelay,
+        /// Another relay answered: its key is not the one that was pinned.
+        WrongKey,
         /// The relay answered that it cannot serve now.
         RelayUnavailable,
         /// The stream went silent.
@@ -154,15 +156,64 @@ view! {
         pub person_name: Option<String>,
     }
 
+    /// A relay that says it is on this network. Nothing of it is proven before one joins with an invite.
+    pub struct NearbyView {
+        /// The campus's name.
+        pub name: String,
+        /// Its key's fingerprint in words, to compare with what its host sees.
+        pub words: String,
+        /// One of its addresses.
+        pub address: Option<String>,
+        /// Whether one is in this campus already, if it is the one that it says.
+        pub joined: bool,
+    }
+
+    /// Something that the network doctor found, in plain words.
+    pub struct Finding {
+        /// How bad it is.
+        pub severity: Severity,
+        /// What it is.
+        pub says: String,
+        /// What to do about it.
+        pub advice: Option<String>,
+    }
+
+    /// How bad something is.
+    #[serde(rename_all = "snake_case")]
+    pub enum Severity {
+        /// As it should be.
+        Good,
+        /// To be known; nothing is broken.
+        Note,
+        /// It keeps one from chatting.
+        Bad,
+    }
+
     /// An invite that was made just now.
     pub struct NewInvite {
         /// Names it, to take it back.
         pub id: InviteId,
         /// The link for a browser or the app.
         pub link: String,
+        /// The same to be read aloud and typed, on the relay's own network.
+        pub short_code: Option<String>,
         /// Until when it holds.
         pub expires_at: UnixMs,
         /// How often it can be used.
+        pub max_uses: u32,
+    }
+
+    /// An invite that was made before and still admits.
+    pub struct MadeInviteView {
+        /// Names it.
+        pub id: InviteId,
+        /// Whether it adds a device.
+        pub device: bool,
+        /// Until when it holds.
+        pub expires_at: UnixMs,
+        /// How often it was used.
+        pub uses: u32,
+        /// How often it can be.
         pub max_uses: u32,
     }
 
@@ -484,7 +535,7 @@ view! {
 
     /// An error of an intent, for the interface: programs act on `code`, people read `message`.
     pub struct Failure {
-        /// Stable: a [`circles_protocol::Code`] in snake case, or one of `offline`, `not_a_relay`, `invite_link`,
+        /// Stable: a [`circles_protocol::Code`] in snake case, or one of `offline`, `not_a_relay`, `wrong_key`, `not_nearby`, `invite_link`, `short_code`,
         /// `disk_full`, `cache_newer`, `already_joined`, `not_found`, `internal`.
         pub code: String,
         /// In plain words.
@@ -495,7 +546,27 @@ view! {
     pub struct HostView {
         /// Its campus.
         pub campus_id: CampusId,
-        /// Where it listens.
+        /// Where it listens on this computer.
         pub address: String,
+        /// How others on the network know and find it; none while they cannot.
+        pub lan: Option<HostLanView>,
+        /// Names of the people who are connected.
+        pub online: Vec<String>,
+    }
+
+    /// A hosted relay on the LAN.
+    pub struct HostLanView {
+        /// Its key's fingerprint in words: what others see beside its name.
+        pub words: String,
+        /// Where it is; empty without a network.
+        pub addresses: Vec<String>,
+    }
+
+    /// A QR code.
+    pub struct QrView {
+        /// Squares of a side.
+        pub size: u32,
+        /// The dark squares as an SVG path, in units of a square.
+        pub path: String,
     }
 }

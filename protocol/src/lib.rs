@@ -9,6 +9,7 @@ pub mod entity;
 pub mod event;
 pub mod ids;
 pub mod invite;
+pub mod lan;
 pub mod limits;
 pub mod pos;
 pub mod problem;
@@ -21,7 +22,7 @@ pub use entity::{
     RevokedDevice, Role,
 };
 pub use ids::{CampusId, CircleId, DeviceId, InviteId, MessageId, PersonId};
-pub use invite::InviteLink;
+pub use invite::{InviteLink, LanPlace};
 pub use pos::{Pos, Seq};
 pub use problem::{Code, Problem};
 pub use scope::Scope;

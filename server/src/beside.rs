@@ -35,8 +35,17 @@ pub enum BesideError {
     Backup(#[from] BackupError),
 }
 
-/// Makes an invite into the campus that the settings name, and into the circle of that name; returns its code.
-pub async fn invite(settings: &Settings, invite: NewInvite, circle: Option<&str>) -> Result<String, BesideError> {
+/// An invite that was made beside the relay.
+#[derive(Clone, Debug)]
+pub struct MadeInvite {
+    /// The secret that admits.
+    pub code: String,
+    /// Into which campus.
+    pub campus_name: String,
+}
+
+/// Makes an invite into the campus that the settings name, and into the circle of that name.
+pub async fn invite(settings: &Settings, invite: NewInvite, circle: Option<&str>) -> Result<MadeInvite, BesideError> {
     let (settings, circle, runtime) = (settings.clone(), circle.map(str::to_owned), Handle::current());
     blocking(move || {
         store::beside(&settings, &runtime, |conn| {
@@ -48,7 +57,8 @@ pub async fn invite(settings: &Settings, invite: NewInvite, circle: Option<&str>
                 let Some(found) = circles::by_name(conn, &name)? else { return Ok(Err(BesideError::NoCircle(name))) };
                 invite.circle_id = Some(found.circle.id);
             }
-            Ok(Ok(invite.insert(conn, &of, clock::now())?))
+            let code = invite.insert(conn, &of, clock::now())?;
+            Ok(Ok(MadeInvite { code, campus_name: of.name }))
         })?
     })
     .await

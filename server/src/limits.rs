@@ -153,6 +153,22 @@ pub const HEADERS_TIME_MAX: Duration = Duration::from_secs(30);
 /// bounds the headers of a request.
 pub const CONNECTION_BUFFER: usize = 8 * 1024;
 
+/// How long a TLS handshake may take. Two round trips over poor Wi-Fi fit.
+pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Most TLS handshakes at the same time: a dorm that comes back at once, at about 1 ms of work each.
+pub const HANDSHAKES_MAX: usize = 512;
+
+/// Most of them from one address: a few people behind one, and not one who holds them all.
+pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 32;
+
+/// The longest silence of a relay on the LAN before a heartbeat: packets cost nothing there, and a host that walked off with
+/// its laptop is missed after three of them.
+pub const LAN_HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Most invites whose short codes are tried: the newest, which people have before them.
+pub const SHORT_CODES_MAX: u32 = 500;
+
 /// After this silence of a peer's network the connection counts as dead: a stream's reader has long gone elsewhere.
 pub const PEER_DEAD_AFTER: Duration = Duration::from_secs(30);
 

@@ -2,13 +2,13 @@
 
 use std::{
     io,
-    sync::{Arc, OnceLock, Weak},
+    sync::{Arc, OnceLock, PoisonError, RwLock, Weak},
     time::Duration,
 };
 
 use axum::Router;
-use circles_protocol::{CampusId, CircleId, Code, Epoch, InviteId, InviteLink, Role, UnixMs};
-use tokio::runtime::Handle;
+use circles_protocol::{CampusId, CircleId, Code, Epoch, InviteId, InviteLink, Person, Role, UnixMs};
+use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
@@ -18,11 +18,12 @@ use crate::{
     clock,
     ephemeral::{self, Ephemeral},
     failure::Failure,
+    lan::{LanError, LanHost, OnLan},
     limits::{FIRST_INVITE_LIFE, STOP_GRACE},
     pace::{Pace, in_place},
-    serving::{self, Listener},
+    serving::{self, Listener, Plain},
     settings::Settings,
-    store::{OpenError, Store, StoreResult, campus, campus::Campus, invites::StoredInvite, session::Session},
+    store::{OpenError, Store, StoreResult, campus, campus::Campus, invites::StoredInvite, people, session::Session},
     stream::OpenStreams,
     transport::Transport,
     write::{Writer, invites},
@@ -37,6 +38,8 @@ struct Inner {
     campus: Campus,
     first_invite: Option<String>,
     public_url: OnceLock<Url>,
+    /// While it is on the LAN.
+    on_lan: RwLock<Option<OnLan>>,
     store: Arc<Store>,
     writer: Writer,
     transport: Transport,
@@ -147,6 +150,7 @@ impl Relay {
             campus,
             first_invite,
             public_url: OnceLock::new(),
+            on_lan: RwLock::default(),
             store,
             writer,
             transport,
@@ -180,8 +184,24 @@ impl Relay {
         self.create_invite(NewInvite::OWNER).await
     }
 
-    /// The link that carries a code to people.
+    /// The people who are connected now, by name.
+    pub async fn online(&self) -> Result<Vec<Person>, Failure> {
+        let ids = self.ephemeral().online();
+        let people = self.store().read(move |conn| {
+            let found: StoreResult<Vec<_>> = ids.into_iter().map(|id| people::get(conn, id)).collect();
+            Ok::<_, Failure>(found?.into_iter().flatten().collect())
+        });
+        let mut people: Vec<Person> = people.await?;
+        people.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+        Ok(people)
+    }
+
+    /// The link that carries a code to people: to the network while the relay is on it.
     pub fn link(&self, code: &str) -> InviteLink {
+        if let Some(on_lan) = self.on_lan() {
+            return InviteLink::on_lan(on_lan.place(), code.to_owned())
+                .expect("a place with an address and an own code");
+        }
         let relay = self.0.public_url.get().cloned().unwrap_or_else(|| self.0.settings.public_url());
         InviteLink::new(relay, code.to_owned()).expect("the settings' address and an own code make a link")
     }
@@ -214,10 +234,26 @@ impl Relay {
             tokio::time::sleep(self.0.settings.drain + STOP_GRACE).await;
         };
         tokio::select! {
-            () = serving::serve(listener, self.router(), last_call.clone()) => {}
+            () = serving::serve(listener, self.router(), Plain, last_call.clone()) => {}
             () = stopping => tracing::warn!("some requests did not end in time"),
         }
         Ok(())
+    }
+
+    /// Puts the relay on the LAN: from now on its invites lead there, and [`LanHost::serve`] lets people in. The key is
+    /// that of the data directory.
+    pub fn lan(&self, listener: TcpListener) -> Result<LanHost, LanError> {
+        let host = LanHost::new(self.clone(), listener)?;
+        *self.0.on_lan.write().unwrap_or_else(PoisonError::into_inner) = Some(host.on_lan().clone());
+        Ok(host)
+    }
+
+    pub(crate) fn leave_lan(&self) {
+        *self.0.on_lan.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(crate) fn on_lan(&self) -> Option<OnLan> {
+        self.0.on_lan.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ends streams, does what is queued, and closes the database. Afterwards the directory can be opened again.

@@ -19,7 +19,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
@@ -61,9 +61,30 @@ impl Listener for TcpListener {
     }
 }
 
+/// What is spoken on an accepted connection below HTTP.
+pub trait Accept<S>: Clone + Send + Sync + 'static {
+    /// What carries HTTP.
+    type Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Agrees with the peer. It must end by itself: a peer may never answer.
+    fn accept(&self, socket: S, peer: SocketAddr) -> impl Future<Output = io::Result<Self::Socket>> + Send;
+}
+
+/// Nothing: HTTP on the bare connection.
+#[derive(Clone, Copy)]
+pub struct Plain;
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Accept<S> for Plain {
+    type Socket = S;
+
+    async fn accept(&self, socket: S, _: SocketAddr) -> io::Result<S> {
+        Ok(socket)
+    }
+}
+
 /// Serves until `stop`; then takes no more connections, and returns when those there are have ended. Streams end by
 /// themselves: whoever stops them does so first.
-pub async fn serve(listener: impl Listener, router: Router, stop: CancellationToken) {
+pub async fn serve<L: Listener>(listener: L, router: Router, accept: impl Accept<L::Socket>, stop: CancellationToken) {
     let connections = Connections { router, stop, tasks: TaskTracker::new() };
     let newcomers = Arc::new(Semaphore::new(NEWCOMERS_MAX));
     loop {
@@ -83,7 +104,7 @@ pub async fn serve(listener: impl Listener, router: Router, stop: CancellationTo
                 continue;
             }
         };
-        connections.tasks.spawn(connections.clone().run(socket, peer, newcomer));
+        connections.tasks.spawn(connections.clone().agree(accept.clone(), socket, peer, newcomer));
     }
     drop(listener);
     connections.tasks.close();
@@ -99,19 +120,35 @@ struct Connections {
 }
 
 impl Connections {
+    /// Agrees with the peer on what is spoken, and goes on with HTTP.
+    async fn agree<S>(self, accept: impl Accept<S>, socket: S, peer: SocketAddr, newcomer: OwnedSemaphorePermit) {
+        let mut agreed = Box::pin(accept.accept(socket, peer));
+        let (agreed, newcomer) = match timeout(NEWCOMER_PATIENCE, &mut agreed).await {
+            Ok(done) => (done, Some(newcomer)),
+            Err(_) => {
+                drop(newcomer);
+                (agreed.await, None)
+            }
+        };
+        match agreed {
+            Ok(socket) => self.run(socket, peer, newcomer).await,
+            Err(error) => tracing::debug!(%error, %peer, "a connection was not agreed on"),
+        }
+    }
+
     /// Answers requests until the connection ends, or one of them is granted a stream, which takes the socket over.
     ///
     /// hyper gives a socket back in the middle of a connection when the service fails: it writes nothing then and leaves
     /// `into_parts` to us. What it may lose is an earlier answer that the socket did not take yet; so a request that is sent
     /// ahead of such an answer gets its stream through hyper.
-    async fn run<S>(self, socket: S, peer: SocketAddr, newcomer: OwnedSemaphorePermit)
+    async fn run<S>(self, socket: S, peer: SocketAddr, newcomer: Option<OwnedSemaphorePermit>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIME_MAX).max_buf_size(CONNECTION_BUFFER);
         let granted = Granted::default();
-        let newcomer = Arc::new(Mutex::new(Some(newcomer)));
+        let newcomer = Arc::new(Mutex::new(newcomer));
         let (socket, is_flushed) = Flushed::new(socket);
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));

@@ -32,6 +32,12 @@ pub struct Settings {
     pub metrics_listen: Option<SocketAddr>,
     /// The address under which people reach the relay, for invite links; else `http://` and the address of `listen`.
     pub public_url: Option<Url>,
+    /// Whether the relay is on the LAN too, with TLS and a key that clients pin.
+    pub lan: bool,
+    /// The port there; 0 for any.
+    pub lan_port: u16,
+    /// Whether browsers are served on the LAN too, under a certificate that they do not know: they warn of it, rightly.
+    pub lan_guests: bool,
     /// The campus's name when it is created.
     pub campus_name: String,
     /// After which time streams end, less a random 0 to 20 %. Below the limit of the host or proxy; zero: never.
@@ -88,6 +94,9 @@ impl Default for Settings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7080)),
             metrics_listen: None,
             public_url: None,
+            lan: false,
+            lan_port: circles_protocol::lan::PORT,
+            lan_guests: false,
             campus_name: "Campus".to_owned(),
             stream_lifetime: Duration::from_secs(55),
             heartbeat: Duration::from_secs(15),
@@ -163,6 +172,14 @@ impl Settings {
         }
         if self.proxy_hops == 0 {
             return Err(SettingsError::Value("proxy_hops must be at least 1; without a proxy leave trust_proxy off"));
+        }
+        if self.lan && self.database.is_some() {
+            return Err(SettingsError::Value(
+                "lan is for a campus in data_dir, which keeps the relay's key: leave database out",
+            ));
+        }
+        if self.lan && self.trust_proxy {
+            return Err(SettingsError::Value("trust_proxy would believe whatever people on the LAN say: choose one"));
         }
         if self.streams_per_person == 0 {
             return Err(SettingsError::Value("streams_per_person must be at least 1"));

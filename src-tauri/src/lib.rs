@@ -26,6 +26,7 @@ pub mod logging;
 mod notice;
 mod options;
 mod plugin;
+mod qr;
 mod shell;
 mod updates;
 

@@ -121,10 +121,14 @@ impl Open {
         Ok(())
     }
 
-    /// Starts a relay with a new campus in this app, and joins it as its owner.
-    pub async fn host(&self, campus_name: &str, name: &str) -> Result<CampusView, Failure> {
+    /// Starts a relay with a new campus in this app, joins it as its owner, and lets people on the network in if `lan`.
+    pub async fn host(&self, campus_name: &str, name: &str, lan: bool) -> Result<CampusView, Failure> {
         let new = self.hosts.create(campus_name).await?;
-        self.join_own(new, name).await
+        let campus = self.join_own(new, name).await?;
+        if lan {
+            self.hosts.set_lan(campus.id, true).await?;
+        }
+        Ok(campus)
     }
 
     /// Joins a campus that was just created here. If that fails, nothing of the campus stays.

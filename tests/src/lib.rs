@@ -4,6 +4,7 @@ pub mod app;
 pub mod balancer;
 pub mod driver;
 pub mod meddler;
+pub mod network;
 pub mod relay;
 pub mod screen;
 pub mod session_bus;

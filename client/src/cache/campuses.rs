@@ -1,6 +1,10 @@
 //! The campuses of this device, their cursors, drafts, and joins under way.
 
-use circles_protocol::{CampusId, CircleId, Cursor, DeviceId, Epoch, PersonId, Pos, UnixMs};
+use std::net::SocketAddr;
+
+use circles_protocol::{
+    CampusId, CircleId, Cursor, DeviceId, Epoch, PersonId, Pos, UnixMs, invite::url_of, lan::Fingerprint,
+};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use url::Url;
 
@@ -20,6 +24,8 @@ pub struct CampusRow {
     pub name: String,
     /// Where its relay is.
     pub relay: Url,
+    /// How it is known and found, if it is on the LAN.
+    pub lan: Option<LanRow>,
     /// Who one is there.
     pub person: PersonId,
     /// On which device.
@@ -32,7 +38,23 @@ pub struct CampusRow {
     pub set_aside: u32,
 }
 
-const COLUMNS: &str = "id, name, relay, person, device, hosted, epoch, pos, set_aside";
+/// A relay on the LAN as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LanRow {
+    /// Its key. It never changes.
+    pub key: Fingerprint,
+    /// Where it was, the last first.
+    pub addresses: Vec<SocketAddr>,
+}
+
+impl LanRow {
+    fn text(&self) -> String {
+        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        addresses.join(" ")
+    }
+}
+
+const COLUMNS: &str = "id, name, relay, person, device, hosted, epoch, pos, set_aside, lan_key, lan_addresses";
 
 fn row(row: &Row<'_>) -> rusqlite::Result<CampusRow> {
     let relay: String = row.get(2)?;
@@ -42,9 +64,14 @@ fn row(row: &Row<'_>) -> rusqlite::Result<CampusRow> {
     let epoch: Option<String> = row.get(6)?;
     let epoch = epoch.map(|it| it.parse::<Epoch>().map_err(|error| conversion(error.into()))).transpose()?;
     let pos: Pos = number(row, 7)?;
+    let key: Option<[u8; 32]> = row.get(9)?;
+    let addresses: Option<String> = row.get(10)?;
+    // An address that is none any more is no reason not to open a campus: there are others, and mDNS.
+    let addresses = addresses.unwrap_or_default().split_whitespace().filter_map(|it| it.parse().ok()).collect();
     Ok(CampusRow {
         id: CampusId::from_uuid(uuid(row, 0)?),
         name: row.get(1)?,
+        lan: key.map(|key| LanRow { key: Fingerprint::from_bytes(key), addresses }),
         relay: relay.parse().map_err(|error: url::ParseError| conversion(error.into()))?,
         person: PersonId::from_uuid(uuid(row, 3)?),
         device: DeviceId::from_uuid(uuid(row, 4)?),
@@ -70,8 +97,19 @@ pub fn find(conn: &Connection, campus: CampusId) -> Result<CampusRow, ClientErro
 /// Stores a campus that was just joined.
 pub fn insert(conn: &Connection, it: &CampusRow, now: UnixMs) -> rusqlite::Result<()> {
     conn.execute(
-        "INSERT INTO campus (id, name, relay, person, device, hosted, joined_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        params![it.id.blob(), it.name, it.relay.as_str(), it.person.blob(), it.device.blob(), it.hosted, now.0],
+        "INSERT INTO campus (id, name, relay, person, device, hosted, joined_at, lan_key, lan_addresses)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            it.id.blob(),
+            it.name,
+            it.relay.as_str(),
+            it.person.blob(),
+            it.device.blob(),
+            it.hosted,
+            now.0,
+            it.lan.as_ref().map(|it| *it.key.bytes()),
+            it.lan.as_ref().map(LanRow::text)
+        ],
     )?;
     Ok(())
 }
@@ -107,6 +145,16 @@ pub fn set_hosted(conn: &Connection, campus: CampusId, hosted: bool, relay: &Url
     conn.execute(
         "UPDATE campus SET hosted = ?2, relay = ?3 WHERE id = ?1",
         params![campus.blob(), hosted, relay.as_str()],
+    )?;
+    Ok(())
+}
+
+/// Stores where a relay on the LAN is now. Its key is only looked at: it is what the campus was joined with.
+pub fn set_place(conn: &Connection, campus: CampusId, place: &LanRow) -> rusqlite::Result<()> {
+    let Some(first) = place.addresses.first() else { return Ok(()) };
+    conn.execute(
+        "UPDATE campus SET relay = ?3, lan_addresses = ?4 WHERE id = ?1 AND lan_key = ?2 AND lan_addresses <> ?4",
+        params![campus.blob(), place.key.bytes(), url_of(*first).as_str(), place.text()],
     )?;
     Ok(())
 }

@@ -18,11 +18,12 @@ use crate::{
     cache::{
         Durability, absence,
         apply::{Apply, Touched},
-        campuses, history,
+        campuses::{self, LanRow},
+        history,
         views::Eyes,
     },
     error::ClientError,
-    limits::{BATCH_EVENTS_MAX, SILENCE_MAX},
+    limits::{BATCH_EVENTS_MAX, LAN_RETRY_MAX, RETRY_MAX, SILENCE_MAX},
     stream::{EventStream, UNREADABLE},
     view,
 };
@@ -44,7 +45,10 @@ impl Engine {
         let mut backoff = Backoff::default();
         loop {
             let mut opened = false;
-            let error = match self.connection(&mut opened).await {
+            let ended = self.connection(&mut opened).await;
+            // The relay may be elsewhere by now: the next connection asks where.
+            self.api().lost();
+            let error = match ended {
                 Ok(End::Asked) => {
                     backoff.reset();
                     self.set_connection(view::Connection::Connecting);
@@ -62,7 +66,8 @@ impl Engine {
                 }
             }
             let asked = error.retry_after_s().map_or(Duration::ZERO, Duration::from_secs);
-            let wait = backoff.next(rand::random()).max(asked.min(crate::limits::RETRY_MAX));
+            let most = if self.api().route().is_some() { LAN_RETRY_MAX } else { RETRY_MAX };
+            let wait = backoff.next(rand::random()).min(most).max(asked.min(RETRY_MAX));
             self.offline(&error, wait);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -125,6 +130,13 @@ impl Engine {
         }
     }
 
+    /// Keeps where a relay on the LAN is now, for the next start.
+    async fn note_place(&self) -> Result<(), ClientError> {
+        let Some(route) = self.api().route() else { return Ok(()) };
+        let (campus, place) = (self.0.campus, LanRow { key: route.key(), addresses: route.known() });
+        self.0.cache.write(Durability::Cache, move |conn| Ok(campuses::set_place(conn, campus, &place)?)).await
+    }
+
     async fn cursor(&self) -> Result<Option<Cursor>, ClientError> {
         let campus = self.0.campus;
         self.0.cache.read(move |conn| Ok(campuses::find(conn, campus)?.cursor)).await
@@ -185,6 +197,7 @@ impl Engine {
             let heartbeats = Duration::from_millis(u64::from(hello.heartbeat_ms)) * 3;
             stream.silence_max = heartbeats.clamp(SILENCE_MIN, SILENCE_MAX);
             self.online();
+            self.note_place().await?;
             if first {
                 self.presence_is_new();
             }

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use circles_lan::Sightings;
 use circles_protocol::{CampusId, CircleId, PersonId, Pos, UnixMs};
 use tokio::{
     sync::{Notify, broadcast},
@@ -24,6 +25,7 @@ use crate::{
     api::Api,
     cache::{Cache, Durability, apply::Touched, campuses, history, views::Eyes},
     error::ClientError,
+    lan,
     outside::Clock,
     typing::Typing,
     view::{Absence, CampusView, Connection, ConnectionProblem, TokenPlace, Update},
@@ -102,6 +104,8 @@ pub struct Parts {
     pub me: PersonId,
     /// Its relay, with the device's token.
     pub api: Api,
+    /// Announcements of relays, if it is on the LAN.
+    pub sightings: Option<Sightings>,
     /// The cache.
     pub cache: Cache,
     /// The wall clock.
@@ -149,6 +153,11 @@ impl Engine {
             engine.task(Engine::send_outbox);
             engine.task(Engine::expire_typing);
             engine.task(Engine::watch_clocks);
+            if let Some((route, sightings)) = engine.api().route().cloned().zip(parts.sightings) {
+                engine.task(|engine| async move {
+                    lan::follow(route, sightings, || engine.is_online(), || engine.reconnect()).await;
+                });
+            }
         }
         engine.0.tasks.close();
         engine
@@ -340,6 +349,7 @@ impl Engine {
 fn problem(error: &ClientError) -> ConnectionProblem {
     match error {
         ClientError::NotARelay => ConnectionProblem::NotARelay,
+        ClientError::WrongKey { .. } => ConnectionProblem::WrongKey,
         ClientError::Relay(..) => ConnectionProblem::RelayUnavailable,
         ClientError::DiskFull => ConnectionProblem::DiskFull,
         ClientError::Silent => ConnectionProblem::Silent,

@@ -34,8 +34,9 @@ pub async fn preview(
 ) -> Result<axum::Json<InvitePreview>, Failure> {
     relay.rates().join(address)?;
     let (campus_id, campus_name) = relay.campus();
+    let (of, on_lan) = (relay.campus_row().clone(), relay.on_lan().is_some());
     let preview = relay.store().read(move |conn| {
-        let invite = write::join::usable(conn, &request.code, clock::now().0)?;
+        let invite = write::join::usable(conn, &of, on_lan, &request.code, clock::now().0)?;
         let circle = invite.circle_id.map(|id| circles::get(conn, id)).transpose()?.flatten();
         let maker = invite.created_by.map(|id| people::get(conn, id)).transpose()?.flatten();
         Ok::<_, Failure>(InvitePreview {
@@ -60,8 +61,8 @@ pub async fn join(
 ) -> Result<impl IntoResponse, Failure> {
     relay.rates().join(address)?;
     let cookie = set_cookie(&request.token, &headers, &relay);
-    let of = relay.campus_row().clone();
-    let joined = relay.writer().run(move |tx| write::join::join(tx, &of, &request)).await?;
+    let (of, on_lan) = (relay.campus_row().clone(), relay.on_lan().is_some());
+    let joined = relay.writer().run(move |tx| write::join::join(tx, &of, on_lan, &request)).await?;
     Ok((StatusCode::CREATED, AppendHeaders([(header::SET_COOKIE, cookie)]), axum::Json(joined)))
 }
 

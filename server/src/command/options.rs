@@ -11,6 +11,9 @@ use url::Url;
 /// Where `serve` notes the address that it can be reached at.
 const PUBLIC_URL_FILE: &str = "public-url";
 
+/// Where it notes its port on the LAN, while it is there.
+const LAN_PORT_FILE: &str = "lan-port";
+
 /// Where the campus is.
 #[derive(Args)]
 pub struct Place {
@@ -53,6 +56,11 @@ impl Place {
         Ok(settings)
     }
 
+    /// The port on the LAN that a running relay noted.
+    pub fn noted_lan_port(settings: &Settings) -> Option<u16> {
+        std::fs::read_to_string(settings.data_dir.join(LAN_PORT_FILE)).ok()?.parse().ok()
+    }
+
     /// The settings of the file, and of these options above it.
     pub fn settings(&self) -> anyhow::Result<Settings> {
         let mut settings = self.config.as_deref().map(Settings::from_file).transpose()?.unwrap_or_default();
@@ -78,6 +86,18 @@ pub fn note_public_url(settings: &Settings) -> std::io::Result<()> {
     std::fs::write(settings.data_dir.join(PUBLIC_URL_FILE), settings.public_url().as_str())
 }
 
+/// Keeps the port on the LAN in the data directory, or that there is none, so that `invite` makes links that lead there.
+pub fn note_lan_port(settings: &Settings, port: Option<u16>) -> std::io::Result<()> {
+    let path = settings.data_dir.join(LAN_PORT_FILE);
+    match port {
+        Some(port) => std::fs::write(path, port.to_string()),
+        None => match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
+    }
+}
+
 /// How the relay runs.
 #[derive(Args)]
 pub struct Running {
@@ -94,6 +114,21 @@ pub struct Running {
     /// About how many changes the stream in Redis keeps [default: 1000].
     #[arg(long, value_name = "N", env = "CIRCLES_REDIS_STREAM_MAX")]
     redis_stream_max: Option<usize>,
+
+    /// Be on the LAN too: people on this network join by link or typed code, with TLS and a key kept in the data
+    /// directory. Without it the relay listens where --listen says and nowhere else.
+    #[arg(long, value_name = "BOOL", env = "CIRCLES_LAN", num_args = 0..=1, default_missing_value = "true")]
+    lan: Option<bool>,
+
+    /// The port on the LAN [default: 7081].
+    #[arg(long, value_name = "PORT", env = "CIRCLES_LAN_PORT")]
+    lan_port: Option<u16>,
+
+    /// Serve browsers on the LAN too, such as phones without the app. Their browser warns that it does not know the relay's
+    /// certificate, and it is right: who listens in gets nothing, but a guest cannot tell this relay from one that pretends
+    /// to be it. Only on networks whose people you trust [default: false].
+    #[arg(long, value_name = "BOOL", env = "CIRCLES_LAN_GUESTS", num_args = 0..=1, default_missing_value = "true")]
+    lan_guests: Option<bool>,
 
     /// The campus's name when it is created [default: Campus].
     #[arg(long, value_name = "NAME", env = "CIRCLES_CAMPUS_NAME")]
@@ -157,6 +192,9 @@ pub struct Running {
 impl Running {
     /// Sets these options in the settings.
     pub fn apply(&self, settings: &mut Settings) {
+        set(&mut settings.lan, self.lan.as_ref());
+        set(&mut settings.lan_guests, self.lan_guests.as_ref());
+        set(&mut settings.lan_port, self.lan_port.as_ref());
         set(&mut settings.campus_name, self.campus_name.as_ref());
         set(&mut settings.redis_stream_max, self.redis_stream_max.as_ref());
         if self.metrics_listen.is_some() {

@@ -1,14 +1,15 @@
 //! `circles-relay serve`
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Context;
-use circles_relay::{LISTEN_BACKLOG, Relay};
+use circles_protocol::InviteLink;
+use circles_relay::{LAN_HEARTBEAT, LISTEN_BACKLOG, LanHost, Relay, Settings};
 use clap::Args;
 use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
-use super::options::{Logging, Place, Running, note_public_url};
+use super::options::{Logging, Place, Running, note_lan_port, note_public_url};
 
 /// The options of the command.
 #[derive(Args)]
@@ -28,6 +29,9 @@ impl Serve {
         let mut settings = self.place.settings()?;
         self.running.apply(&mut settings);
         settings.check()?;
+        if settings.lan {
+            settings.heartbeat = settings.heartbeat.min(LAN_HEARTBEAT);
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let listen = settings.listen;
@@ -44,21 +48,49 @@ impl Serve {
             // Noted before anyone can connect: whoever sees the relay answer may ask for an invite, with the right address.
             note_public_url(&settings)?;
             let listener = socket.listen(LISTEN_BACKLOG).with_context(cannot)?;
+            let lan = if settings.lan { Some(on_lan(&relay, &settings)?) } else { None };
+            note_lan_port(&settings, lan.as_ref().map(LanHost::port))?;
             if let Some(code) = relay.first_invite() {
-                println!(
-                    "The campus {:?} was created. Its owner joins with this link, once, within 7 days:\n\n    {}\n",
-                    relay.campus().1,
-                    relay.link(code)
-                );
+                println!("The campus {:?} was created. Its owner joins, once, within 7 days, with", relay.campus().1);
+                println!("{}", told(&relay.link(code)));
             }
             let stop = CancellationToken::new();
             let signals = stop_on_signal(stop.clone())?;
-            relay.serve(listener, stop).await?;
+            let others = async {
+                if let Some(lan) = lan {
+                    lan.serve(stop.clone(), CancellationToken::new()).await;
+                }
+            };
+            let (served, ()) = tokio::join!(relay.serve(listener, stop.clone()), others);
+            served?;
+            note_lan_port(&settings, None)?;
             signals.abort();
             metrics.inspect(tokio::task::JoinHandle::abort);
             relay.close().await;
             Ok(())
         })
+    }
+}
+
+/// Listens on all networks, for people with an invite.
+fn on_lan(relay: &Relay, settings: &Settings) -> anyhow::Result<LanHost> {
+    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, settings.lan_port));
+    let cannot = || format!("cannot listen on {address} for the LAN: is another relay there? (--lan-port)");
+    let listener = bound(address).and_then(|it| it.listen(LISTEN_BACKLOG)).with_context(cannot)?;
+    let lan = relay.lan(listener)?;
+    let place = lan.place();
+    println!("On the LAN as {:?}, known by {}", relay.campus().1, place.key.words());
+    if settings.lan_guests {
+        println!("Browsers open https://{}, warn, and are right to: tell your guests so.", place.addresses[0]);
+    }
+    Ok(lan)
+}
+
+/// An invite as it is told: its link, and for the LAN the code to type.
+pub fn told(link: &InviteLink) -> String {
+    match link.short_code() {
+        None => format!("\n    {link}\n"),
+        Some(code) => format!("\n    {link}\n\nor on the same network by typing\n\n    {code}\n"),
     }
 }
 

@@ -3,13 +3,15 @@
 use circles_protocol::{
     Circle, CircleId, CircleKind, Code, Person, PersonId, Pos, Role, Seq,
     api::{Join, Joined},
+    lan::ShortCode,
 };
 
 use super::{Tx, members};
 use crate::{
     access::Facts,
     failure::Failure,
-    secret::{content_hash, digest, token_hash},
+    limits::SHORT_CODES_MAX,
+    secret::{content_hash, digest, invite_code, token_hash},
     store::{
         campus, campus::Campus, circles::StoredCircle, devices, devices::StoredDevice, invites, invites::StoredInvite,
         people, session::Session,
@@ -19,8 +21,8 @@ use crate::{
 /// The name of the circle that everybody joins with the campus.
 const GENERAL: &str = "General";
 
-/// Joins, or gives the first answer again (design 3.2).
-pub fn join(tx: &mut Tx<'_>, of: &Campus, request: &Join) -> Result<Joined, Failure> {
+/// Joins, or gives the first answer again (design 3.2). On the LAN a code may be a short one.
+pub fn join(tx: &mut Tx<'_>, of: &Campus, on_lan: bool, request: &Join) -> Result<Joined, Failure> {
     let conn = tx.conn();
     let name = request.name.trim();
     let hash = digest(&[
@@ -33,7 +35,7 @@ pub fn join(tx: &mut Tx<'_>, of: &Campus, request: &Join) -> Result<Joined, Fail
     if let Some(device) = tx.device(request.device_id)? {
         return again(conn, of, &device, hash);
     }
-    let invite = usable(conn, &request.code, tx.now().0)?;
+    let invite = usable(conn, of, on_lan, &request.code, tx.now().0)?;
     let token = token_hash(&request.token);
     if devices::token_is_taken(conn, &token)? {
         return Err(Failure::new(Code::IdConflict, "this token is in use"));
@@ -59,8 +61,13 @@ pub fn join(tx: &mut Tx<'_>, of: &Campus, request: &Join) -> Result<Joined, Fail
 }
 
 /// The invite with that code, if it still admits.
-pub fn usable(conn: &dyn Session, code: &str, now_ms: i64) -> Result<StoredInvite, Failure> {
-    let invite = invites::by_code(conn, &token_hash(code))?.ok_or_else(|| Failure::of(Code::InviteUnknown))?;
+pub fn usable(conn: &dyn Session, of: &Campus, on_lan: bool, code: &str, now_ms: i64) -> Result<StoredInvite, Failure> {
+    let invite = if on_lan && ShortCode::is_secret(code) {
+        by_short_code(conn, of, code)?
+    } else {
+        invites::by_code(conn, &token_hash(code))?
+    };
+    let invite = invite.ok_or_else(|| Failure::of(Code::InviteUnknown))?;
     if invite.revoked_at.is_some() {
         return Err(Failure::of(Code::InviteRevoked));
     }
@@ -71,6 +78,13 @@ pub fn usable(conn: &dyn Session, code: &str, now_ms: i64) -> Result<StoredInvit
         return Err(Failure::of(Code::InviteUsedUp));
     }
     Ok(invite)
+}
+
+/// Short codes are derived and not stored: those of the newest invites are tried. It costs half a millisecond at the most,
+/// and attempts have a rate limit.
+fn by_short_code(conn: &dyn Session, of: &Campus, code: &str) -> Result<Option<StoredInvite>, Failure> {
+    let newest = invites::list(conn, None, SHORT_CODES_MAX)?;
+    Ok(newest.into_iter().find(|it| ShortCode::secret_of(&invite_code(&of.secret, it.id)) == code))
 }
 
 fn again(conn: &dyn Session, of: &Campus, device: &StoredDevice, hash: [u8; 32]) -> Result<Joined, Failure> {

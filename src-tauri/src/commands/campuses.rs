@@ -30,9 +30,9 @@ pub async fn join(shell: State<'_, Shell>, link: String, name: String) -> Answer
 }
 
 #[tauri::command(rename_all = "snake_case")]
-pub async fn host(shell: State<'_, Shell>, campus_name: String, name: String) -> Answer<CampusView> {
+pub async fn host(shell: State<'_, Shell>, campus_name: String, name: String, lan: bool) -> Answer<CampusView> {
     let open = shell.open().await?;
-    open.host(&campus_name, &name).await
+    open.host(&campus_name, &name, lan).await
 }
 
 #[tauri::command(rename_all = "snake_case")]
@@ -42,7 +42,7 @@ pub async fn demo(shell: State<'_, Shell>, name: String) -> Answer<CampusView> {
 
 #[tauri::command(rename_all = "snake_case")]
 pub async fn hosts(shell: State<'_, Shell>) -> Answer<Vec<HostView>> {
-    Ok(shell.open().await?.hosts.list().await)
+    Ok(shell.open().await?.hosts.list().await?)
 }
 
 #[tauri::command(rename_all = "snake_case")]

@@ -3,6 +3,7 @@
 
 mod campuses;
 mod circles;
+mod lan;
 mod messages;
 mod names;
 mod oneself;
@@ -30,6 +31,12 @@ pub fn handler<R: Runtime>() -> impl Fn(Invoke<R>) -> bool + Send + Sync + 'stat
         oneself::devices,
         oneself::revoke_device,
         oneself::create_invite,
+        oneself::invites,
+        oneself::revoke_invite,
+        lan::set_lan,
+        lan::nearby,
+        lan::doctor,
+        lan::draw_qr,
         circles::circles,
         circles::create_circle,
         circles::edit_circle,

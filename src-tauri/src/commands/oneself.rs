@@ -1,7 +1,7 @@
 //! Oneself: profile, devices and invites.
 
-use circles_client::view::{DeviceView, Failure, NewInvite};
-use circles_protocol::{CampusId, CircleId, DeviceId};
+use circles_client::view::{DeviceView, Failure, MadeInviteView, NewInvite};
+use circles_protocol::{CampusId, CircleId, DeviceId, InviteId};
 use tauri::State;
 
 use crate::shell::Shell;
@@ -31,4 +31,14 @@ pub async fn create_invite(
     device: bool,
 ) -> Answer<NewInvite> {
     Ok(shell.client().await?.create_invite(campus, circle, device).await?)
+}
+
+#[tauri::command(rename_all = "snake_case")]
+pub async fn invites(shell: State<'_, Shell>, campus: CampusId) -> Answer<Vec<MadeInviteView>> {
+    Ok(shell.client().await?.invites(campus).await?)
+}
+
+#[tauri::command(rename_all = "snake_case")]
+pub async fn revoke_invite(shell: State<'_, Shell>, campus: CampusId, invite: InviteId) -> Answer<()> {
+    Ok(shell.client().await?.revoke_invite(campus, invite).await?)
 }

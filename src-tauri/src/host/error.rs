@@ -28,6 +28,12 @@ pub enum HostError {
     /// This computer gives no port to listen on.
     #[error("cannot listen on this computer: {0}")]
     Listen(io::Error),
+    /// The relay has no key, or does not listen on the network.
+    #[error(transparent)]
+    Lan(#[from] circles_relay::LanError),
+    /// This app does not host the campus.
+    #[error("this app does not host this campus, or its relay did not start")]
+    NotHosted,
     /// The campus does not open.
     #[error(transparent)]
     Open(#[from] OpenError),

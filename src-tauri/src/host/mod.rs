@@ -1,4 +1,5 @@
-//! Relays that run inside the app: on loopback, each with its own campus and directory, from start to exit of the app.
+//! Relays that run inside the app, each with its own campus and directory, from start to exit of the app: on loopback for the
+//! app itself, and on the LAN too while its owner lets people in.
 //!
 //! `hosts.json` in the data directory remembers them. The campus of `hosted/3/` is the third that was created here; its
 //! directory is the same as that of a `circles-relay`, which can serve it too.
@@ -118,11 +119,7 @@ impl Hosts {
             Some(code) => code.to_owned(),
             None => started.relay.create_owner_invite().await?,
         };
-        state.records.hosts.push(Record {
-            campus_id: started.relay.campus().0,
-            directory,
-            port: started.address.port(),
-        });
+        state.records.add(started.relay.campus().0, directory, started.address.port());
         state.records.save(&self.data_dir)?;
         Ok(code)
     }
@@ -181,13 +178,35 @@ impl Hosts {
     }
 
     /// The relays that run, the oldest first.
-    pub async fn list(&self) -> Vec<HostView> {
+    pub async fn list(&self) -> Result<Vec<HostView>, HostError> {
         let state = self.state.lock().await;
-        let view = |it: &Record| {
-            let running = state.running.get(&it.campus_id)?;
-            Some(HostView { campus_id: it.campus_id, address: running.url().to_string() })
+        let mut list = Vec::new();
+        for record in &state.records.hosts {
+            let Some(running) = state.running.get(&record.campus_id) else { continue };
+            list.push(HostView {
+                campus_id: record.campus_id,
+                address: running.url().to_string(),
+                lan: running.lan_view(),
+                online: running.relay.online().await?.into_iter().map(|it| it.name).collect(),
+            });
+        }
+        Ok(list)
+    }
+
+    /// Lets people on the network in, or no longer. It stays so across restarts.
+    pub async fn set_lan(&self, campus: CampusId, on: bool) -> Result<(), HostError> {
+        let mut state = self.state.lock().await;
+        let State { records, running } = &mut *state;
+        let running = running.get_mut(&campus).ok_or(HostError::NotHosted)?;
+        let record = records.hosts.iter().find(|it| it.campus_id == campus).ok_or(HostError::NotHosted)?;
+        let port = if on {
+            Some(running.open_lan(record.lan_port).await?)
+        } else {
+            running.close_lan().await;
+            None
         };
-        state.records.hosts.iter().filter_map(view).collect()
+        records.set_lan(campus, port);
+        records.save(&self.data_dir)
     }
 
     /// Stops all relays politely. They stay remembered.
@@ -199,7 +218,13 @@ impl Hosts {
 
 async fn start(data_dir: &Path, record: Record) -> (Record, Result<Running, HostError>) {
     let settings = running::settings(data_dir.join(HOSTED).join(&record.directory));
-    let started = Running::start(settings, record.port).await;
+    let mut started = Running::start(settings, record.port).await;
+    if let (Ok(running), true) = (&mut started, record.lan)
+        && let Err(error) = running.open_lan(record.lan_port).await
+    {
+        // Its owner can still chat, and sees that it is not on the network.
+        tracing::error!(%error, campus = %record.campus_id, "a hosted relay is not on the network");
+    }
     (record, started)
 }
 

@@ -27,8 +27,18 @@ pub struct Record {
     pub campus_id: CampusId,
     /// The name of its directory.
     pub directory: String,
-    /// Where it listened last. Kept, because other devices know its address.
+    /// Where it listened last on this computer.
     pub port: u16,
+    /// Whether it is on the LAN.
+    #[serde(default)]
+    pub lan: bool,
+    /// Its port there. Kept, because other devices know it.
+    #[serde(default = "lan_port")]
+    pub lan_port: u16,
+}
+
+fn lan_port() -> u16 {
+    circles_protocol::lan::PORT
 }
 
 impl Records {
@@ -70,6 +80,19 @@ impl Records {
         })
     }
 
+    /// Notes whether a relay is on the LAN, and where.
+    pub fn set_lan(&mut self, campus: CampusId, port: Option<u16>) {
+        if let Some(record) = self.hosts.iter_mut().find(|it| it.campus_id == campus) {
+            record.lan = port.is_some();
+            record.lan_port = port.unwrap_or(record.lan_port);
+        }
+    }
+
+    /// A relay that begins on loopback alone.
+    pub fn add(&mut self, campus_id: CampusId, directory: String, port: u16) {
+        self.hosts.push(Record { campus_id, directory, port, lan: false, lan_port: lan_port() });
+    }
+
     /// Forgets a relay.
     pub fn remove(&mut self, campus: CampusId) -> Option<Record> {
         let at = self.hosts.iter().position(|it| it.campus_id == campus)?;
@@ -91,12 +114,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Records::load(dir.path()).unwrap(), Records::default());
         let campus_id = CampusId::new();
-        let mut records = Records { hosts: vec![Record { campus_id, directory: "1".into(), port: 4_000 }] };
+        let mut records = Records::default();
+        records.add(campus_id, "1".into(), 4_000);
         records.save(dir.path()).unwrap();
         assert!(records.set_port(campus_id, 4_001) && !records.set_port(campus_id, 4_001));
+        records.set_lan(campus_id, Some(7_082));
         records.save(dir.path()).unwrap();
         assert_eq!(Records::load(dir.path()).unwrap(), records);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_list_from_before_lan_mode_is_of_relays_that_are_not_on_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let campus_id = CampusId::new();
+        let before = format!("{{\"hosts\":[{{\"campus_id\":\"{campus_id}\",\"directory\":\"1\",\"port\":4000}}]}}");
+        fs::write(dir.path().join(FILE), before).unwrap();
+        let mut wanted = Records::default();
+        wanted.add(campus_id, "1".into(), 4_000);
+        assert_eq!(Records::load(dir.path()).unwrap(), wanted);
     }
 
     #[test]

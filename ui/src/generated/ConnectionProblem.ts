@@ -3,4 +3,4 @@
 /**
  * Why there is no stream.
  */
-export type ConnectionProblem = "unreachable" | "not_a_relay" | "relay_unavailable" | "silent" | "incompatible" | "disk_full";
+export type ConnectionProblem = "unreachable" | "not_a_relay" | "wrong_key" | "relay_unavailable" | "silent" | "incompatible" | "disk_full";

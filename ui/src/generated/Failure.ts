@@ -5,7 +5,7 @@
  */
 export type Failure = { 
 /**
- * Stable: a [`circles_protocol::Code`] in snake case, or one of `offline`, `not_a_relay`, `invite_link`,
+ * Stable: a [`circles_protocol::Code`] in snake case, or one of `offline`, `not_a_relay`, `wrong_key`, `not_nearby`, `invite_link`, `short_code`,
  * `disk_full`, `cache_newer`, `already_joined`, `not_found`, `internal`.
  */
 code: string, 

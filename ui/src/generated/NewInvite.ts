@@ -15,6 +15,10 @@ id: InviteId,
  */
 link: string, 
 /**
+ * The same to be read aloud and typed, on the relay's own network.
+ */
+short_code: string | null, 
+/**
  * Until when it holds.
  */
 expires_at: UnixMs, 

@@ -12,11 +12,15 @@ import type { CircleView } from '../generated/CircleView';
 import type { DeviceView } from '../generated/DeviceView';
 import type { DraftView } from '../generated/DraftView';
 import type { HostView } from '../generated/HostView';
+import type { Finding } from '../generated/Finding';
 import type { KeptMessage } from '../generated/KeptMessage';
 import type { InviteView } from '../generated/InviteView';
+import type { MadeInviteView } from '../generated/MadeInviteView';
 import type { MessageView } from '../generated/MessageView';
+import type { NearbyView } from '../generated/NearbyView';
 import type { NewInvite } from '../generated/NewInvite';
 import type { PersonView } from '../generated/PersonView';
+import type { QrView } from '../generated/QrView';
 import type { SearchView } from '../generated/SearchView';
 import type { TimelineView } from '../generated/TimelineView';
 import type { Update } from '../generated/Update';
@@ -34,14 +38,22 @@ export interface Circles {
   // campuses
   /** If it rejects because of something that passes, the update `campuses` tells when to ask again. */
   campuses(): Promise<CampusView[]>;
-  /** What an invite link leads to, without using it up. */
+  /** What an invite leads to, without using it up: a link, or in the app also a typed code. */
   previewInvite(link: string): Promise<InviteView>;
   join(link: string, name: string): Promise<CampusView>;
-  /** Starts a relay in this app, on loopback, and joins it as its owner. Kept across restarts. */
-  host(campusName: string, name: string): Promise<CampusView>;
+  /** Starts a relay in this app and joins it as its owner; `lan`: people on this network can join. Kept across restarts. */
+  host(campusName: string, name: string, lan: boolean): Promise<CampusView>;
   /** The same with a campus full of real chat, to look around in. */
   demo(name: string): Promise<CampusView>;
   hosts(): Promise<HostView[]>;
+  /** Lets people on this network join a campus that is hosted here, or no longer. */
+  setLan(campus: string, on: boolean): Promise<void>;
+  /** Relays that say they are on this network. Looks around for about a second. */
+  nearby(): Promise<NearbyView[]>;
+  /** What stands between this device and its relays. Takes some seconds. */
+  doctor(): Promise<Finding[]>;
+  /** A text as a QR code. */
+  drawQr(text: string): Promise<QrView>;
   /** Forgets the campus on this device: cache, outbox and token. A hosted relay is stopped; its data stays on disk. */
   leaveCampus(campus: string): Promise<void>;
   /** Tries to connect at once. */
@@ -58,6 +70,9 @@ export interface Circles {
   revokeDevice(campus: string, device: string): Promise<void>;
   /** `circle`: who comes in joins it too. `device`: it adds one device to oneself instead. */
   createInvite(campus: string, circle: string | null, device: boolean): Promise<NewInvite>;
+  /** Those that still admit: one's own, and for the campus's owner all. */
+  invites(campus: string): Promise<MadeInviteView[]>;
+  revokeInvite(campus: string, invite: string): Promise<void>;
 
   // circles
   /** Those that one is a member of, and open ones that one could join. */

@@ -12,11 +12,16 @@ export interface ConnectionWords {
 const PROBLEM: Record<ConnectionProblem, (since: string) => string> = {
   unreachable: (since) => `Offline since ${since}.`,
   not_a_relay: () => 'This Wi-Fi wants you to sign in first: something that is not the relay answered.',
+  wrong_key: () =>
+    'Another relay answered in the place of this one, with another key. Nothing was sent to it. Ask the host in person.',
   relay_unavailable: (since) => `The relay cannot serve anyone since ${since}.`,
   silent: (since) => `The connection went silent at ${since}.`,
   incompatible: () => 'The relay speaks a newer version than this app. Update Circles.',
   disk_full: () => 'The disk is full, so nothing new can be kept. Free some space.',
 };
+
+/** Problems that do not pass by themselves. */
+const BAD: ConnectionProblem[] = ['wrong_key', 'disk_full', 'incompatible'];
 
 /** Nothing to say when all is well. */
 export function connectionWords(connection: Connection, waiting: number): ConnectionWords | null {
@@ -30,7 +35,7 @@ export function connectionWords(connection: Connection, waiting: number): Connec
       return { tone: 'bad', text: 'This device was signed out. To come back, use a new invite link.', retry: false };
     case 'offline':
       return {
-        tone: connection.problem === 'disk_full' || connection.problem === 'incompatible' ? 'bad' : 'warn',
+        tone: BAD.includes(connection.problem) ? 'bad' : 'warn',
         text: PROBLEM[connection.problem](clockTime(connection.since)) + waitingWords(waiting),
         retry: true,
       };

@@ -4,7 +4,9 @@ import type { Failure } from '../generated/Failure';
 const WORDS: Record<string, string> = {
   offline: 'The relay cannot be reached. Check the network, or try again later.',
   not_a_relay: 'Something answered that is not a Circles relay. A Wi-Fi sign-in page, perhaps?',
-  invite_link: 'This is not an invite link. It looks like https://…/join#… or circles://join?…',
+  invite_link: 'This is not an invite. A link looks like https://…/join#… or circles://join?…, a code has 25 letters.',
+  wrong_key:
+    'Another relay answered: its key is not the one that you were invited to. Nothing was sent to it. Ask the host in person.',
   invite_unknown: 'The relay does not know this invite. Was the whole link copied?',
   invite_expired: 'This invite has expired. Ask for a new one.',
   invite_used_up: 'This invite has been used up. Ask for a new one.',

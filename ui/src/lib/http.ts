@@ -2,6 +2,7 @@
 import type { CircleState } from '../generated/CircleState';
 import type { Devices } from '../generated/Devices';
 import type { Invite } from '../generated/Invite';
+import type { Invites } from '../generated/Invites';
 import type { InvitePreview } from '../generated/InvitePreview';
 import type { Me } from '../generated/Me';
 import type { Members } from '../generated/Members';
@@ -102,6 +103,10 @@ export function httpCircles(): Circles {
     host: elsewhere,
     demo: elsewhere,
     hosts: async () => [],
+    setLan: elsewhere,
+    nearby: async () => [],
+    doctor: elsewhere,
+    drawQr: elsewhere,
     async leaveCampus() {
       const { devices } = await request<Devices>('GET', '/devices');
       const mine = devices.find((device) => device.this);
@@ -128,8 +133,16 @@ export function httpCircles(): Circles {
         max_uses,
         life_s: WEEK_S,
       });
-      return { id: invite.id, link: invite.link ?? '', expires_at: invite.expires_at, max_uses: invite.max_uses };
+      const { id, expires_at } = invite;
+      // A short code needs an app that looks for the relay, so this page has none to show.
+      return { id, link: invite.link ?? '', short_code: null, expires_at, max_uses: invite.max_uses };
     },
+
+    async invites() {
+      const { invites } = await request<Invites>('GET', '/invites');
+      return invites.filter((it) => it.revoked_at === null && it.uses < it.max_uses && it.expires_at > Date.now());
+    },
+    revokeInvite: (_, invite) => request('DELETE', `/invites/${invite}`),
 
     circles: async () => campus().circles(),
     async createCircle(_, name, topic, access) {

@@ -1,6 +1,17 @@
 /** What of the window is open: panels, dialogs, and in a narrow window which of the two views. */
 export type Dialog =
-  'settings' | 'invite' | 'create' | 'browse' | 'edit-circle' | 'search' | 'day' | 'add-campus' | 'kept' | null;
+  | 'settings'
+  | 'invite'
+  | 'create'
+  | 'browse'
+  | 'edit-circle'
+  | 'search'
+  | 'day'
+  | 'add-campus'
+  | 'kept'
+  | 'hosting'
+  | 'doctor'
+  | null;
 export type Theme = 'system' | 'light' | 'dark';
 
 const THEME = 'circles.theme';

@@ -2,7 +2,11 @@
 import type { CampusView } from '../generated/CampusView';
 import type { CircleView } from '../generated/CircleView';
 import type { DraftView } from '../generated/DraftView';
+import type { Finding } from '../generated/Finding';
+import type { HostView } from '../generated/HostView';
+import type { MadeInviteView } from '../generated/MadeInviteView';
 import type { MessageView } from '../generated/MessageView';
+import type { NearbyView } from '../generated/NearbyView';
 import type { PersonView } from '../generated/PersonView';
 import type { Update } from '../generated/Update';
 import type { Circles } from '../lib/circles';
@@ -128,7 +132,20 @@ export class Memory implements Circles {
   join = async () => this.need();
   host = async () => this.need();
   demo = async () => this.need();
-  hosts = async () => [{ campus_id: 'campus', address: '127.0.0.1:7420' }];
+  /** What the host page shows. */
+  lan: HostView['lan'] = null;
+  found: NearbyView[] = [];
+  findings: Finding[] = [];
+  made: MadeInviteView[] = [];
+  hosts = async () => [{ campus_id: 'campus', address: '127.0.0.1:7420', lan: this.lan, online: ['Aylin', 'You'] }];
+  setLan = async (_: string, on: boolean) => {
+    this.lan = on ? { words: 'maple-otter-quartz-river', addresses: ['192.168.1.5:7081'] } : null;
+  };
+  nearby = async () => this.found;
+  doctor = async () => this.findings;
+  drawQr = async () => ({ size: 21, path: 'M0 0h1v1h-1z' });
+  invites = async () => this.made;
+  revokeInvite = async (_: string, id: string) => void (this.made = this.made.filter((it) => it.id !== id));
   leaveCampus = async () => void (this.campus = null);
   reconnect = async () => undefined;
   putNoticesAside = async () => {
@@ -145,12 +162,12 @@ export class Memory implements Circles {
     { id: 'd2', name: 'Firefox on Linux', created_at: 0, last_seen_at: Date.UTC(2026, 10, 22), this: false },
   ];
   revokeDevice = async () => undefined;
-  createInvite = async () => ({
-    id: 'i',
-    link: 'https://relay.example/join#kX93hQ',
-    expires_at: Date.UTC(2026, 11, 1),
-    max_uses: 100,
-  });
+  shortCode: string | null = null;
+  createInvite = async () => {
+    const made = { id: `i${this.made.length}`, expires_at: Date.UTC(2026, 11, 1), max_uses: 100 };
+    this.made = [...this.made, { ...made, device: false, uses: 0 }];
+    return { ...made, link: 'https://relay.example/join#kX93hQ', short_code: this.shortCode };
+  };
   circles = async () => [this.circle, ...this.others];
   createCircle = async (_: string, name: string, topic: string) => ({
     ...this.circleView(name, topic, 0, 0),

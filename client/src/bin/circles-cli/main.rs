@@ -75,12 +75,18 @@ async fn command(client: &Client, options: &Options) -> Result<()> {
         }
         return Ok(());
     }
+    if let Command::Nearby = &options.command {
+        return read::nearby(client, json).await;
+    }
+    if let Command::Doctor = &options.command {
+        return read::doctor(client, json).await;
+    }
     if let Command::Status = &options.command {
         return read::status(client, json).await;
     }
     let campus = campus(client, options.campus.as_deref()).await?;
     match &options.command {
-        Command::Join { .. } | Command::Status => unreachable!("handled above"),
+        Command::Join { .. } | Command::Nearby | Command::Doctor | Command::Status => unreachable!("handled above"),
         Command::Circles => read::circles(client, &campus, json).await,
         Command::History { circle, n } => read::history(client, &campus, circle, *n, json).await,
         Command::Search { query, circle, n } => {

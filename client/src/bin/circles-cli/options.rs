@@ -30,14 +30,18 @@ pub struct Options {
 /// What to do.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Join a campus with an invite link
+    /// Join a campus with an invite
     Join {
-        /// The link, as you got it
+        /// The link, as you got it, or the code that you were told; an address may follow it: CODE@192.168.1.5
         link: String,
         /// Your name there
         #[arg(long)]
         name: String,
     },
+    /// List the relays that say they are on this network; to join one you need its invite
+    Nearby,
+    /// Say what stands between this computer and its relays, and what to do about it
+    Doctor,
     /// List the circles: those you are in, and open ones you could join
     Circles,
     /// Send a message, and wait until the relay has it

@@ -1,14 +1,52 @@
 //! Commands that print what is held.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use circles_client::{
     Client,
-    view::{Anchor, CampusView, CircleView, Connection, Delivery, MessageView},
+    view::{Anchor, CampusView, CircleView, Connection, ConnectionProblem, Delivery, MessageView, Severity},
 };
 use circles_protocol::{Seq, UnixMs};
 use serde_json::json;
 
 use crate::watch::{campus_now, in_sync, settled};
+
+/// How long relays are listened for: they answer within a second.
+const LISTEN: Duration = Duration::from_secs(3);
+
+/// Lists the relays on this network.
+pub async fn nearby(client: &Client, json: bool) -> Result<()> {
+    for it in client.nearby(LISTEN).await? {
+        if json {
+            say!("{}", serde_json::to_string(&it)?);
+            continue;
+        }
+        let address = it.address.as_deref().unwrap_or("no address");
+        say!("{}  {}  {address}{}", it.name, it.words, if it.joined { "  (you are in it)" } else { "" });
+    }
+    Ok(())
+}
+
+/// Says what stands in the way.
+pub async fn doctor(client: &Client, json: bool) -> Result<()> {
+    for it in client.doctor().await? {
+        if json {
+            say!("{}", serde_json::to_string(&it)?);
+            continue;
+        }
+        let mark = match it.severity {
+            Severity::Good => "ok ",
+            Severity::Note => "note",
+            Severity::Bad => "BAD",
+        };
+        say!("{mark:<4} {}", it.says);
+        if let Some(advice) = it.advice {
+            say!("     {advice}");
+        }
+    }
+    Ok(())
+}
 
 /// Lists the circles, once it is known which there are: right after joining it is not.
 pub async fn circles(client: &Client, campus: &CampusView, json: bool) -> Result<()> {
@@ -151,6 +189,10 @@ pub fn words(connection: &Connection) -> String {
         Connection::Connecting => "connecting".to_owned(),
         Connection::Online { missing: 0 } => "online, everything is here".to_owned(),
         Connection::Online { missing } => format!("online, catching up: {missing} changes to go"),
+        Connection::Offline { problem: ConnectionProblem::WrongKey, .. } => {
+            "offline: another relay answers in the place of this one, with another key; nothing is sent to it"
+                .to_owned()
+        }
         Connection::Offline { problem, .. } => format!("offline ({problem:?})"),
         Connection::SignedOut => "signed out: the relay does not know this device any more".to_owned(),
     }

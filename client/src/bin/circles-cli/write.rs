@@ -173,6 +173,9 @@ pub async fn invite(
         say!("{}", serde_json::to_string(&invite)?);
     } else {
         say!("{}", invite.link);
+        if let Some(code) = invite.short_code {
+            say!("or typed, on the same network: {code}");
+        }
     }
     Ok(())
 }

@@ -212,7 +212,7 @@ fn an_edit_replaces_and_a_deletion_removes_also_before_the_index_took_it() {
 #[test]
 fn the_same_state_again_is_not_indexed_again() {
     let (campus, _, messages) = general(&["words"]);
-    crate::cache::ledger::forget(&campus.conn, campus.eyes.campus).expect("another history");
+    crate::cache::history::begin(&campus.conn, campus.eyes, UnixMs(0)).expect("another history");
     campus.apply(&Entity::Message(messages[0].clone()));
     assert!(!is_behind(&campus.conn).expect("read"));
 }

@@ -1,0 +1,87 @@
+//! Saying on the network that a relay is here.
+
+use circles_protocol::{
+    CampusId,
+    lan::{Fingerprint, SERVICE, txt},
+};
+use mdns_sd::{IfKind, ServiceDaemon, ServiceInfo};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::daemon::on_each_network;
+
+/// Longest part of a name in the service's own name: a label has 63 bytes (RFC 1035, 2.3.4), and words come after it.
+const LABEL_BYTES_MAX: usize = 40;
+
+/// Longest name in the TXT record, whose strings have 255 bytes (RFC 6763, 6.1).
+const NAME_BYTES_MAX: usize = 200;
+
+/// What is announced of a relay. It is for everyone on the network to read.
+#[derive(Clone, Debug)]
+pub struct Announced {
+    /// The campus's name.
+    pub name: String,
+    /// The campus.
+    pub campus: CampusId,
+    /// The relay's key.
+    pub key: Fingerprint,
+    /// The relay's port.
+    pub port: u16,
+}
+
+/// An announcement that holds, on each network that this computer comes to, until it is dropped: then others are told that
+/// the relay is gone.
+pub struct Announcement {
+    _task: AbortOnDropHandle<std::convert::Infallible>,
+}
+
+impl Announcement {
+    /// Begins to announce.
+    pub fn start(what: Announced) -> Self {
+        let task = tokio::spawn(on_each_network(async move |daemon: &ServiceDaemon| {
+            daemon.register(service(&what)?)?;
+            std::future::pending().await
+        }));
+        Self { _task: AbortOnDropHandle::new(task) }
+    }
+}
+
+fn service(what: &Announced) -> Result<ServiceInfo, mdns_sd::Error> {
+    let words = what.key.words();
+    let label = format!("{} {words}", cut(&what.name, LABEL_BYTES_MAX).replace('.', " "));
+    let host = format!("circles-{}.local.", what.key.to_string().to_lowercase().split_at(12).0);
+    let properties = [
+        (txt::NAME, cut(&what.name, NAME_BYTES_MAX).to_owned()),
+        (txt::CAMPUS, what.campus.to_string()),
+        (txt::KEY, what.key.to_string()),
+    ];
+    let label = cut(&label, 63);
+    let mut info = ServiceInfo::new(SERVICE, label, &host, (), what.port, &properties[..])?.enable_addr_auto();
+    // As the relay's listener.
+    info.set_interfaces(vec![IfKind::IPv4]);
+    Ok(info)
+}
+
+/// The first characters of a text that fit into so many bytes.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_of_a_campus_can_be_announced() {
+        for name in ["Maple Dorm", "a.b.c", &"ü".repeat(64), &"🎓".repeat(64)] {
+            let what =
+                Announced { name: name.to_owned(), campus: CampusId::new(), key: Fingerprint::of(b"key"), port: 7081 };
+            let info = service(&what).expect("it fits");
+            assert_eq!(info.get_property_val_str(txt::KEY), Some(what.key.to_string().as_str()));
+            assert!(info.get_property_val_str(txt::NAME).is_some_and(|it| name.starts_with(it)));
+        }
+    }
+}
