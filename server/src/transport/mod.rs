@@ -214,8 +214,8 @@ impl Transport {
         }
         live.tell_what_is_due();
         let head = live.ring.head();
-        // While the ring is locked: whoever wakes looks at it, and waits until all are woken. Without that the runtime's threads
-        // and this one take turns for each stream, which costs half as much again.
+        // While the ring is locked: whoever wakes looks at it, and waits until all are woken, instead of taking turns with this
+        // thread for each stream.
         let new = entries.iter().filter(|it| it.pos > before && it.pos <= head);
         new.for_each(|it| live.listeners.wake(it));
         drop(live);
