@@ -180,7 +180,7 @@ impl Listeners {
         }
     }
 
-    /// Notes for those whom a change concerns that it does. [`Listeners::wake`] them once the ring is not locked for writing.
+    /// Notes for those whom a change concerns that it does. [`Listeners::wake`] them afterwards.
     pub fn mark(&mut self, entry: &Entry) {
         self.concerned(entry).for_each(|it| it.mark(entry.pos));
         // At once, because a signal may be told before the stream has come to the change. When it comes there it judges by

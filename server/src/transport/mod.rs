@@ -216,8 +216,8 @@ impl Transport {
         }
         live.tell_what_is_due();
         let head = live.ring.head();
-        // Those who wake look at the ring at once.
-        let live = RwLockWriteGuard::downgrade(live);
+        // While the ring is locked: whoever wakes looks at it, and waits until all are woken, instead of taking turns with this
+        // thread for each stream.
         let new = entries.iter().filter(|it| it.pos > before && it.pos <= head);
         new.for_each(|it| live.listeners.wake(it));
         drop(live);
