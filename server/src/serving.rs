@@ -28,6 +28,11 @@ pub trait Accept: Clone + Send + Sync + 'static {
 
     /// Agrees with the peer. It must end by itself: a peer may never answer.
     fn accept(&self, socket: TcpStream, peer: SocketAddr) -> impl Future<Output = io::Result<Self::Socket>> + Send;
+
+    /// Returns when its connections are to be cut, whatever is under way on them; if never, they end by themselves.
+    fn hung_up(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
 }
 
 /// Nothing: HTTP on the bare connection.
@@ -71,15 +76,16 @@ pub async fn serve(listener: TcpListener, router: Router, accept: impl Accept, s
         });
         let (http, accept, watcher) = (http.clone(), accept.clone(), connections.watcher());
         tokio::spawn(async move {
-            let socket = match accept.accept(socket, peer).await {
-                Ok(socket) => socket,
-                Err(error) => {
-                    tracing::debug!(%error, %peer, "a connection was not agreed on");
-                    return;
-                }
+            let connection = async {
+                let socket = accept.accept(socket, peer).await?;
+                let connection = http.serve_connection(TokioIo::new(socket), service);
+                watcher.watch(connection).await.map_err(io::Error::other)
             };
-            if let Err(error) = watcher.watch(http.serve_connection(TokioIo::new(socket), service)).await {
-                tracing::debug!(%error, %peer, "a connection broke");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%error, %peer, "a connection broke");
+                },
+                () = accept.hung_up() => {}
             }
         });
     }

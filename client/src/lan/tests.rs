@@ -1,5 +1,7 @@
 //! Relays on loopback with the right key, another one, a copied certificate, or no TLS at all.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use std::{net::SocketAddr, sync::Arc};
 
 use circles_protocol::{
