@@ -190,11 +190,11 @@ impl Client {
             Err(error) => return tracing::warn!(%error, "changes of the network are not noticed at once"),
         };
         loop {
-            let changed = tokio::select! {
+            let moved = tokio::select! {
                 () = self.0.stop.cancelled() => return,
-                changed = changes.next() => changed,
+                moved = changes.next() => moved,
             };
-            if let Err(error) = changed {
+            if let Err(error) = moved {
                 return tracing::warn!(%error, "changes of the network are not noticed at once any more");
             }
             tracing::info!("the network changed: connecting anew");

@@ -42,9 +42,9 @@ where
     let daemon = Daemon(ServiceDaemon::new()?);
     tokio::select! {
         done = work(&daemon.0) => Ok(done?),
-        changed = changes.next() => {
+        moved = changes.next() => {
             tracing::debug!("the network changed");
-            Ok(changed?)
+            Ok(moved?)
         }
     }
 }

@@ -68,6 +68,11 @@ pub trait Accept<S>: Clone + Send + Sync + 'static {
 
     /// Agrees with the peer. It must end by itself: a peer may never answer.
     fn accept(&self, socket: S, peer: SocketAddr) -> impl Future<Output = io::Result<Self::Socket>> + Send;
+
+    /// Returns when its connections are to be cut, whatever is under way on them; if never, they end by themselves.
+    fn hung_up(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
 }
 
 /// Nothing: HTTP on the bare connection.
@@ -131,7 +136,10 @@ impl Connections {
             }
         };
         match agreed {
-            Ok(socket) => self.run(socket, peer, newcomer).await,
+            Ok(socket) => tokio::select! {
+                () = self.run(socket, peer, newcomer, accept.clone()) => {}
+                () = accept.hung_up() => {}
+            },
             Err(error) => tracing::debug!(%error, %peer, "a connection was not agreed on"),
         }
     }
@@ -141,10 +149,13 @@ impl Connections {
     /// hyper gives a socket back in the middle of a connection when the service fails: it writes nothing then and leaves
     /// `into_parts` to us. What it may lose is an earlier answer that the socket did not take yet; so a request that is sent
     /// ahead of such an answer gets its stream through hyper.
-    async fn run<S>(self, socket: S, peer: SocketAddr, newcomer: Option<OwnedSemaphorePermit>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn run<S, A: Accept<S>>(
+        self,
+        socket: A::Socket,
+        peer: SocketAddr,
+        newcomer: Option<OwnedSemaphorePermit>,
+        accept: A,
+    ) {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIME_MAX).max_buf_size(CONNECTION_BUFFER);
         let granted = Granted::default();
@@ -185,8 +196,11 @@ impl Connections {
                 let direct = Direct::new(socket, head, live);
                 // A task of its own: what hyper needed is given back.
                 self.tasks.spawn(async move {
-                    if let Err(error) = direct.await {
-                        tracing::debug!(%error, %peer, "a stream broke");
+                    tokio::select! {
+                        ended = direct => if let Err(error) = ended {
+                            tracing::debug!(%error, %peer, "a stream broke");
+                        },
+                        () = accept.hung_up() => {}
                     }
                 });
             }

@@ -1,5 +1,7 @@
 //! LAN mode at the relay: who gets in, and what a stranger can hold.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 mod common;
 
 use std::time::Duration;
@@ -45,6 +47,25 @@ async fn a_short_code_admits_as_often_as_its_link_and_only_on_the_lan() {
     hang_up.cancel();
     host.serve(CancellationToken::new(), hang_up).await;
     assert_eq!(problem(join(&relay, unused.secret()).await).await, Code::InviteUnknown);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn closing_the_door_cuts_who_came_through_it_at_once() {
+    let relay = TestRelay::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hang_up = CancellationToken::new();
+    let host = relay.relay.lan(listener).unwrap();
+    let serving = tokio::spawn(host.serve(CancellationToken::new(), hang_up.clone()));
+    let mut inside = TcpStream::connect(address).await.unwrap();
+    // It was accepted when the next one is.
+    drop(TcpStream::connect(address).await.unwrap());
+    hang_up.cancel();
+    serving.await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(3), inside.read(&mut [0; 16])).await.expect("it is cut at once");
+    assert!(matches!(end, Ok(0) | Err(_)));
+    assert!(TcpStream::connect(address).await.is_err());
     relay.stop().await;
 }
 

@@ -140,7 +140,7 @@ fn ip(arguments: &str) -> Result<()> {
 
 /// Runs a command to its end.
 pub fn run(command: &mut Command) -> Result<Output> {
-    let output = command.output().with_context(|| format!("{:?}", command.get_program()))?;
+    let output = command.output().with_context(|| command.get_program().display().to_string())?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{:?}: {}", command, said.trim());
     Ok(output)

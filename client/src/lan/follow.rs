@@ -1,6 +1,6 @@
 //! Following a relay that moves.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use circles_lan::Sightings;
 
@@ -8,7 +8,7 @@ use super::Route;
 
 /// Learns each address that is announced for a relay, and calls `moved` when it is no longer where it was. Never returns.
 pub async fn follow(route: Arc<Route>, mut sightings: Sightings, online: impl Fn() -> bool, moved: impl Fn()) {
-    let mut before = Default::default();
+    let mut before = BTreeSet::new();
     loop {
         let now = sightings.of(&route.key());
         if now != before {

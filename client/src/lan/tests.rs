@@ -1,5 +1,7 @@
 //! Relays on loopback with the right key, another one, a copied certificate, or no TLS at all.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use std::{net::SocketAddr, sync::Arc};
 
 use circles_protocol::{
@@ -198,13 +200,13 @@ async fn an_invite_finds_its_relay_and_is_one_attempt_wherever_that_is() {
         InviteLink::on_lan(place, "code".to_owned()).unwrap()
     };
     let browser = circles_lan::Browser::default();
-    let here = super::Invited::find(&link(vec![server.address]).to_string(), &browser).await.unwrap();
+    let here = super::Invited::find(&link(vec![server.address]).to_string(), &browser, None).await.unwrap();
     let both = link(vec![nobody().await, server.address]).to_string();
-    let moved = super::Invited::find(&both, &browser).await.unwrap();
+    let moved = super::Invited::find(&both, &browser, None).await.unwrap();
     assert_eq!(here.attempt(), moved.attempt());
     assert_eq!(moved.link.relay.port(), Some(server.address.port()), "where it answers");
 
     let typed = format!("{}@{}", link(vec![server.address]).short_code().unwrap(), server.address);
-    let typed = super::Invited::find(&typed, &browser).await.unwrap();
+    let typed = super::Invited::find(&typed, &browser, None).await.unwrap();
     assert_eq!(typed.link.lan.map(|it| it.key), Some(pin));
 }

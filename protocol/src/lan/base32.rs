@@ -17,7 +17,7 @@ pub fn encode(bytes: &[u8]) -> String {
         held &= (1 << bits) - 1;
     }
     if bits > 0 {
-        text.push(symbol((held << (5 - bits)) as u8));
+        text.push(symbol((held << (5 - bits) & 31) as u8));
     }
     text
 }
@@ -46,7 +46,7 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
         bits += 5;
         if bits >= 8 {
             bits -= 8;
-            bytes.push((held >> bits) as u8);
+            bytes.push((held >> bits & 255) as u8);
             held &= (1 << bits) - 1;
         }
     }

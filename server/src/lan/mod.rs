@@ -4,17 +4,20 @@ mod edge;
 mod identity;
 mod tls;
 
-use std::io;
+use std::{io, sync::Arc};
 
 use axum::middleware;
 use circles_lan::{Announced, Announcement, addresses};
 use circles_protocol::{LanPlace, lan::Fingerprint};
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use identity::{Identity, IdentityError};
 
-use crate::{relay::Relay, serving};
+use tls::Tls;
+
+use crate::{limits::STOP_GRACE, relay::Relay, serving};
 
 /// Why a relay is not on the LAN.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +61,7 @@ impl OnLan {
 pub struct LanHost {
     relay: Relay,
     listener: TcpListener,
-    tls: tls::Tls,
+    tls: Arc<ServerConfig>,
     on_lan: OnLan,
 }
 
@@ -66,7 +69,7 @@ impl LanHost {
     pub(crate) fn new(relay: Relay, listener: TcpListener) -> Result<Self, LanError> {
         let identity = Identity::keep(&relay.settings().data_dir)?;
         let on_lan = OnLan::new(identity.fingerprint(), relay.campus().1, listener.local_addr()?.port());
-        Ok(Self { tls: tls::Tls::new(identity.tls()?), relay, listener, on_lan })
+        Ok(Self { tls: identity.tls()?, relay, listener, on_lan })
     }
 
     pub(crate) fn on_lan(&self) -> &OnLan {
@@ -83,23 +86,27 @@ impl LanHost {
         self.on_lan.place()
     }
 
-    /// Serves the network until `stop`; then nobody new gets in, and returns when connections have ended. Streams end when
-    /// the relay stops, or by `hang_up`, at once.
+    /// Serves the network until `stop`, and then as long as the relay itself ends its streams; or until `hang_up`, which cuts
+    /// whoever is connected at once. They keep what they hold, and send what was not answered again.
     pub async fn serve(self, stop: CancellationToken, hang_up: CancellationToken) {
         let OnLan { key, name, port } = self.on_lan;
         tracing::info!(port, key = %key.words(), "listening on the network");
         let announcement = Announcement::start(Announced { name, campus: self.relay.campus().0, key, port });
-        let announced = async {
+        let settings = self.relay.settings();
+        let router = self.relay.router().layer(middleware::from_fn_with_state(settings.lan_guests, edge::guard));
+        let tls = Tls::new(self.tls, hang_up.clone());
+        let stopping = async {
             stop.cancelled().await;
             drop(announcement);
+            // A connection on which nothing was ever asked does not end by being told to.
+            tokio::time::sleep(settings.drain + STOP_GRACE).await;
         };
-        let guarded = middleware::from_fn_with_state(self.relay.settings().lan_guests, edge::guard);
-        let router = self.relay.router().layer(guarded);
-        let served = serving::serve(self.listener, router, self.tls, stop.clone());
         tokio::select! {
-            ((), ()) = async { tokio::join!(served, announced) } => {}
+            () = serving::serve(self.listener, router, tls, stop.clone()) => {}
+            () = stopping => {}
             () = hang_up.cancelled() => {}
         }
+        hang_up.cancel();
         self.relay.leave_lan();
     }
 }

@@ -9,6 +9,7 @@ use std::{
 
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     limits::{HANDSHAKE_TIME_MAX, HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX},
@@ -20,12 +21,13 @@ use crate::{
 pub struct Tls {
     acceptor: TlsAcceptor,
     under_way: Arc<UnderWay>,
+    hang_up: CancellationToken,
 }
 
 impl Tls {
-    /// With this configuration.
-    pub fn new(config: Arc<rustls::ServerConfig>) -> Self {
-        Self { acceptor: config.into(), under_way: Arc::default() }
+    /// With this configuration; connections are cut by `hang_up`.
+    pub fn new(config: Arc<rustls::ServerConfig>, hang_up: CancellationToken) -> Self {
+        Self { acceptor: config.into(), under_way: Arc::default(), hang_up }
     }
 }
 
@@ -35,6 +37,10 @@ impl Accept<TcpStream> for Tls {
     async fn accept(&self, socket: TcpStream, peer: SocketAddr) -> io::Result<Self::Socket> {
         let _counted = self.under_way.enter(peer.ip()).ok_or_else(|| io::Error::other("too many handshakes"))?;
         timeout(HANDSHAKE_TIME_MAX, self.acceptor.accept(socket)).await?
+    }
+
+    async fn hung_up(&self) {
+        self.hang_up.cancelled().await;
     }
 }
 
