@@ -361,7 +361,7 @@ impl Client {
         for row in self.0.cache.read(|conn| Ok(campuses::all(conn)?)).await? {
             patients.push(Patient { api: self.engine(row.id)?.api().clone(), name: row.name, hosted: row.hosted });
         }
-        Ok(doctor::examine(patients, &self.0.browser).await)
+        Ok(doctor::examine(patients).await)
     }
 
     /// Connects at once.

@@ -51,6 +51,29 @@ async fn a_short_code_admits_as_often_as_its_link_and_only_on_the_lan() {
 }
 
 #[tokio::test]
+async fn browsers_are_served_only_where_guests_are_welcome() {
+    for guests in [false, true] {
+        let relay = TestRelay::with(circles_relay::Settings { lan_guests: guests, ..common::quick() }).await;
+        let stop = CancellationToken::new();
+        let host = on_lan(&relay).await;
+        let url = format!("https://127.0.0.1:{}", host.port());
+        let serving = tokio::spawn(host.serve(stop.clone(), CancellationToken::new()));
+        // As a person does who clicks through the browser's warning.
+        let browser = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().unwrap();
+        let page = browser.get(&url).send().await.unwrap();
+        assert_eq!(page.status(), if guests { 200 } else { 404 });
+        assert_eq!(browser.get(format!("{url}/v1/me")).send().await.unwrap().status(), 401, "the API is there");
+        let request = join_request(&invite(&relay).await.code, "Bob");
+        let joined = browser.post(format!("{url}/v1/join")).json(&request).send().await.unwrap();
+        let cookie = joined.headers()[reqwest::header::SET_COOKIE].to_str().unwrap().to_owned();
+        assert!(cookie.contains("HttpOnly") && cookie.ends_with("; Secure"), "{cookie}");
+        stop.cancel();
+        serving.await.unwrap();
+        relay.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn closing_the_door_cuts_who_came_through_it_at_once() {
     let relay = TestRelay::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -34,7 +34,7 @@ pub struct Patient {
 }
 
 /// Looks at everything, and says what it found: first the network, then each campus.
-pub async fn examine(patients: Vec<Patient>, browser: &Browser) -> Vec<Finding> {
+pub async fn examine(patients: Vec<Patient>) -> Vec<Finding> {
     let own = addresses(0).unwrap_or_default();
     if own.is_empty() {
         let mut findings = vec![no_network()];
@@ -47,7 +47,8 @@ pub async fn examine(patients: Vec<Patient>, browser: &Browser) -> Vec<Finding> 
     let list: Vec<String> = own.iter().map(|it| it.ip().to_string()).collect();
     let mut findings = vec![good(format!("This computer is on a network, as {}.", list.join(", ")))];
     // Heard at the same time: whoever announces itself does so within the time that the addresses are tried.
-    let sightings = browser.look();
+    // A search of its own: one that goes on already remembers announcements from before the multicast was blocked.
+    let sightings = Browser::default().look();
     let listening = tokio::time::sleep(NEARBY_TIME_MAX);
     let knocks = futures::future::join_all(patients.iter().map(|it| async {
         match it.api.route() {

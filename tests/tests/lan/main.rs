@@ -11,7 +11,7 @@ use std::time::Instant;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
-    if let Some(done) = window::on_host() {
+    if let Some(done) = window::part() {
         done.unwrap_or_else(|error| panic!("{error:#}"));
         return;
     }

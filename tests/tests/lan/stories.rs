@@ -39,6 +39,10 @@ pub const ALL: &[(&str, Story)] = &[
     ("the_network_hides_computers_from_each_other", the_network_hides_computers_from_each_other),
     ("a_second_relay_of_the_same_name_is_told_nothing", a_second_relay_of_the_same_name_is_told_nothing),
     ("the_app_hosts_and_its_guests_come_back", window::the_app_hosts_and_its_guests_come_back),
+    (
+        "the_app_finds_and_joins_and_says_what_is_in_the_way",
+        window::the_app_finds_and_joins_and_says_what_is_in_the_way,
+    ),
     ("a_sniffer_and_a_stranger_get_nothing", strangers::a_sniffer_and_a_stranger_get_nothing),
 ];
 

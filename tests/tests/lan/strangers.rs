@@ -66,6 +66,7 @@ fn ask(stranger: &Host, relay: std::net::Ipv4Addr) -> Result<()> {
         let answered = status(path, &[])?;
         ensure!(answered == "401", "{path}: {answered}");
     }
+    ensure!(status("/", &[])? == "404", "no page for browsers, unless guests are welcome");
     let plain = stranger.command("curl").args(["-s", "--max-time", "5", &format!("http://{at}/v1/me")]).output()?;
     ensure!(!plain.status.success() && plain.stdout.is_empty(), "no plain HTTP");
     let mut refused = 0;
