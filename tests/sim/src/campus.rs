@@ -52,6 +52,8 @@ pub struct Config {
     pub dir: PathBuf,
     /// What is broken on purpose.
     pub breakage: Option<Breakage>,
+    /// Whether what a restored relay lost has to come back from the clients.
+    pub strict_restore: bool,
     /// Whether the lines of the trace are kept.
     pub keep_trace: bool,
 }
@@ -60,7 +62,7 @@ pub struct Config {
 pub fn live(config: &Config) -> anyhow::Result<(Report, Vec<String>)> {
     let mut campus = Campus::new(config)?;
     if let Err(error) = campus.life() {
-        campus.shared.violation(format!("it broke down: {error:#}"));
+        campus.shared.violation(&format!("it broke down: {error:#}"));
     }
     let shared = campus.shared.clone();
     let simulated_ms = u64::try_from(shared.now_ms.load(Ordering::Relaxed))?;
@@ -96,7 +98,7 @@ impl Campus {
             .rng_seed(seed)
             .epoch(SystemTime::UNIX_EPOCH)
             .tick_duration(TICK)
-            .simulation_duration(Duration::from_secs(24 * 3_600))
+            .simulation_duration(Duration::from_hours(24))
             .min_message_latency(Duration::from_millis(1))
             .max_message_latency(LATENCY_MAX)
             .enable_random_order();
@@ -108,7 +110,7 @@ impl Campus {
         // The owner has two devices, the others one.
         let people = rng.random_range(2..=4);
         let devices: Vec<Arc<Device>> = (0..=people)
-            .map(|index| Arc::new(device(config, index, index.saturating_sub(1), index == 1, false)))
+            .map(|index| Arc::new(device(seed, &config.dir, index, index.saturating_sub(1), index == 1, false)))
             .collect();
         for device in &devices {
             host(&mut sim, &shared, device);
@@ -175,7 +177,7 @@ impl Campus {
         let begin = self.now();
         while !is_so(self) {
             if self.now() > begin + PATIENCE_MS {
-                self.shared.violation(format!("after {} s still not: {what}", PATIENCE_MS / 1_000));
+                self.shared.violation(&format!("after {} s still not: {what}", PATIENCE_MS / 1_000));
                 return Ok(());
             }
             for _ in 0..50 {
@@ -204,8 +206,7 @@ impl Campus {
     fn newcomers(&mut self) {
         let people: BTreeSet<usize> = self.devices.iter().map(|it| it.person).collect();
         for person in people {
-            let config = Config { seed: self.seed, dir: self.dir.clone(), breakage: None, keep_trace: false };
-            let device = Arc::new(device(&config, FRESH + person, person, true, true));
+            let device = Arc::new(device(self.seed, &self.dir, FRESH + person, person, true, true));
             host(&mut self.sim, &self.shared, &device);
             self.devices.push(device);
         }
@@ -217,18 +218,18 @@ fn host(sim: &mut Sim<'static>, shared: &Arc<Shared>, device: &Arc<Device>) {
     sim.host(device.host(), move || person::run(shared.clone(), device.clone()));
 }
 
-fn device(config: &Config, index: usize, person: usize, second: bool, is_fresh: bool) -> Device {
+fn device(seed: u64, dir: &Path, index: usize, person: usize, second: bool, is_fresh: bool) -> Device {
     let purpose = 1_000 + 10 * u64::try_from(index).unwrap_or(0);
     Device {
         index,
         person,
         second,
-        dir: config.dir.join(format!("device{index}")),
+        dir: dir.join(format!("device{index}")),
         clock_ms: AtomicI64::new(0),
         asleep: AtomicBool::new(false),
         wakes: Notify::new(),
-        mind: Mutex::new(generator(config.seed, purpose)),
-        pace: Mutex::new(generator(config.seed, purpose + 1)),
+        mind: Mutex::new(generator(seed, purpose)),
+        pace: Mutex::new(generator(seed, purpose + 1)),
         shown: Mutex::new(Shown::default()),
         is_fresh,
         slow: AtomicBool::new(false),
@@ -241,6 +242,7 @@ fn shared(config: &Config) -> Shared {
         counts: Mutex::default(),
         violations: Mutex::default(),
         breakage: config.breakage,
+        strict_restore: config.strict_restore,
         now_ms: AtomicI64::new(0),
         lively: AtomicBool::new(false),
         links: Mutex::default(),

@@ -24,8 +24,9 @@ pub struct Checker {
     ever_in: BTreeSet<(String, String)>,
     /// How old a claim to be complete may be, in ms: a link that is dead without saying so is noticed after that.
     pub claim_slack_ms: i64,
-    /// The relay was restored from an older copy: messages after it may be gone from its database.
-    pub restored: bool,
+    /// The relay was restored from an older copy, and what it lost need not have come back: messages that were answered
+    /// after the copy may be gone from its database, and in the caches.
+    pub lenient: bool,
     /// Posts that were answered before the copy that the relay was restored from.
     pub answered_before_copy: Option<BTreeSet<circles_protocol::MessageId>>,
 }
@@ -40,7 +41,7 @@ impl Checker {
             cursors: BTreeMap::new(),
             ever_in: BTreeSet::new(),
             claim_slack_ms,
-            restored: false,
+            lenient: false,
             answered_before_copy: None,
         }
     }
@@ -55,14 +56,14 @@ impl Checker {
             let before = last.insert(&row.scope, row.pos).unwrap_or(0);
             if row.prev != before {
                 self.shared
-                    .violation(format!("3.4: {} of {} follows {before} and says {}", row.pos, row.scope, row.prev));
+                    .violation(&format!("3.4: {} of {} follows {before} and says {}", row.pos, row.scope, row.prev));
             }
             if let (Some(person), Some(circle)) = (&row.subject, row.scope.strip_prefix("circle:")) {
                 self.ever_in.insert((circle.to_owned(), person.clone()));
             }
         }
         if self.truth.log.iter().zip(1..).any(|(row, pos)| row.pos != pos) {
-            self.shared.violation("the log has a hole".to_owned());
+            self.shared.violation("the log has a hole");
         }
         Ok(())
     }
@@ -72,19 +73,19 @@ impl Checker {
         let Some(cache) = Cache::read(&device.dir)? else { return Ok(()) };
         self.shared.count("checks of a cache");
         if cache.set_aside > 0 && self.shared.breakage.is_none() {
-            self.wrong(device, "an event was set aside".to_owned());
+            self.wrong(device, "an event was set aside");
         }
         self.privacy(device, &cache);
         let Some((epoch, pos)) = cache.cursor.clone() else { return Ok(()) };
         let before = self.cursors.insert(device.index, (epoch.clone(), pos));
         if let Some((_, before)) = before.filter(|it| it.0 == epoch && it.1 > pos) {
-            self.wrong(device, format!("3.5: the cursor went from {before} back to {pos}"));
+            self.wrong(device, &format!("3.5: the cursor went from {before} back to {pos}"));
         }
         if epoch != self.truth.epoch {
             return Ok(());
         }
         if pos > self.truth.head {
-            self.wrong(device, format!("the cursor {pos} is ahead of the log, {}", self.truth.head));
+            self.wrong(device, &format!("the cursor {pos} is ahead of the log, {}", self.truth.head));
         }
         self.coverage(device, &cache);
         self.known_gaps(device, &cache, pos);
@@ -103,7 +104,7 @@ impl Checker {
             if held < row.pos {
                 self.wrong(
                     device,
-                    format!("3.4: {} of {} counts as held, and {} is of {held}", row.pos, row.scope, row.key),
+                    &format!("3.4: {} of {} counts as held, and {} is of {held}", row.pos, row.scope, row.key),
                 );
                 return;
             }
@@ -115,16 +116,16 @@ impl Checker {
         let scopes = self.truth.scopes_of(&cache.me);
         for row in self.truth.log.iter().filter(|it| it.pos <= cursor && scopes.contains(&it.scope)) {
             // A circle counts from when the device knows of the membership.
-            let knows = match row.scope.strip_prefix("circle:") {
+            let member = match row.scope.strip_prefix("circle:") {
                 Some(circle) => self.knows_membership(cache, circle),
                 None => true,
             };
             let known =
                 cache.holds(&row.scope, row.pos) || cache.heads.get(&row.scope).is_some_and(|it| *it >= row.pos);
-            if knows && !known {
+            if member && !known {
                 self.wrong(
                     device,
-                    format!("3.4: {} of {} is below the cursor {cursor}, not held and not missed", row.pos, row.scope),
+                    &format!("3.4: {} of {} is below the cursor {cursor}, not held and not missed", row.pos, row.scope),
                 );
                 return;
             }
@@ -144,21 +145,21 @@ impl Checker {
         let Some(at) = shown.at_ms.filter(|_| says_complete(shown.connection.as_ref())) else { return };
         let then = at - self.claim_slack_ms;
         let moment = self.heads.iter().rev().find(|it| it.0 <= then && it.1 == self.truth.epoch);
-        let Some((_, _, head)) = moment else { return };
+        let Some((_, _, until)) = moment else { return };
         self.shared.count("claims to be complete that were checked");
         let scopes = self.truth.scopes_of(&cache.me);
-        for row in self.truth.log.iter().filter(|it| it.pos <= *head && scopes.contains(&it.scope)) {
+        for row in self.truth.log.iter().filter(|it| it.pos <= *until && scopes.contains(&it.scope)) {
             // Who was brought into a circle after that moment did not have to know of it.
             let came =
                 self.truth.log.iter().rev().find(|it| it.scope == row.scope && it.subject.as_ref() == Some(&cache.me));
-            if row.key.starts_with("6:") || came.is_some_and(|it| it.pos > *head) {
+            if row.key.starts_with("6:") || came.is_some_and(|it| it.pos > *until) {
                 continue;
             }
             let held = cache.states.get(&row.key).map_or(-1, |it| it.version);
             if held < row.pos {
                 self.wrong(
                     device,
-                    format!("3.4: it says that it has everything, and lacks {} of {}", row.pos, row.scope),
+                    &format!("3.4: it says that it has everything, and lacks {} of {}", row.pos, row.scope),
                 );
                 return;
             }
@@ -179,9 +180,9 @@ impl Checker {
             }
             let pair = (circle, cache.me.clone());
             if !self.ever_in.contains(&pair) {
-                return self.wrong(device, format!("3.6: it has {key} of a circle that its person was never in"));
+                return self.wrong(device, &format!("3.6: it has {key} of a circle that its person was never in"));
             }
-            if self.restored || self.truth.joined.contains(&pair) {
+            if self.lenient || self.truth.joined.contains(&pair) {
                 continue;
             }
             let scope = format!("circle:{}", pair.0);
@@ -190,7 +191,7 @@ impl Checker {
             if state.version > out {
                 return self.wrong(
                     device,
-                    format!("3.6: it has {key} of {}, and its person is out since {out}", state.version),
+                    &format!("3.6: it has {key} of {}, and its person is out since {out}", state.version),
                 );
             }
         }
@@ -202,7 +203,7 @@ impl Checker {
         for device in devices {
             self.device(device)?;
             let Some(cache) = Cache::read(&device.dir)? else {
-                self.wrong(device, "it has no campus".to_owned());
+                self.wrong(device, "it has no campus");
                 continue;
             };
             self.complete(device, &cache);
@@ -222,13 +223,16 @@ impl Checker {
     fn complete(&self, device: &Device, cache: &Cache) {
         let at = cache.cursor.as_ref().map(|it| (it.0.as_str(), it.1));
         if at != Some((self.truth.epoch.as_str(), self.truth.head)) {
-            self.wrong(device, format!("its cursor is {at:?}, and the log is at {}", self.truth.head));
+            self.wrong(device, &format!("its cursor is {at:?}, and the log is at {}", self.truth.head));
         }
         for scope in self.truth.scopes_of(&cache.me) {
             let head = self.truth.scope_head(&scope);
             let covered = cache.coverage.get(&scope).is_some_and(|it| it[0].0 == 0 && it[0].1 >= head);
             if head > 0 && !covered {
-                self.wrong(device, format!("3.4: {scope} is not complete: {:?} of {head}", cache.coverage.get(&scope)));
+                self.wrong(
+                    device,
+                    &format!("3.4: {scope} is not complete: {:?} of {head}", cache.coverage.get(&scope)),
+                );
             }
         }
         let blocked = |at: usize| {
@@ -236,7 +240,7 @@ impl Checker {
             cache.outbox[..=at].iter().any(|it| it.circle == *circle && it.state == "failed")
         };
         if let Some(waiting) = (0..cache.outbox.len()).find(|at| !blocked(*at)) {
-            self.wrong(device, format!("3.7: it still has to send {:?}", cache.outbox[waiting]));
+            self.wrong(device, &format!("3.7: it still has to send {:?}", cache.outbox[waiting]));
         }
     }
 
@@ -258,15 +262,15 @@ impl Checker {
         for (key, state) in self.truth.states.iter().filter(|it| self.follows(&cache.me, it.0, it.1)) {
             let held = cache.states.get(key);
             // A marker may be ahead of a restored relay's.
-            if held != Some(state) && !(self.restored && key.starts_with("5:")) {
-                return self.wrong(device, format!("{key} is {held:?} and not {state:?}"));
+            if held != Some(state) && !(self.lenient && key.starts_with("5:")) {
+                return self.wrong(device, &format!("{key} is {held:?} and not {state:?}"));
             }
         }
         for (key, state) in cache.states.iter().filter(|it| self.follows(&cache.me, it.0, it.1)) {
             // A circle of which nothing was read.
             let unread = key.starts_with("5:") && state.columns == "0";
-            if !self.truth.states.contains_key(key) && !self.restored && !unread {
-                return self.wrong(device, format!("it has {key}, {state:?}, which is nowhere else"));
+            if !self.truth.states.contains_key(key) && !self.lenient && !unread {
+                return self.wrong(device, &format!("it has {key}, {state:?}, which is nowhere else"));
             }
         }
         for (circle, head) in
@@ -274,14 +278,14 @@ impl Checker {
         {
             let known = cache.head_seq.get(circle).copied().unwrap_or(0);
             if known != *head {
-                self.wrong(device, format!("{circle} ends at {head}, and the device says {known}"));
+                self.wrong(device, &format!("{circle} ends at {head}, and the device says {known}"));
             }
         }
     }
 
     /// What the app shows of each circle: unread is what others wrote after the marker.
     fn shown(&self, device: &Device, cache: &Cache) {
-        if self.restored {
+        if self.lenient {
             return;
         }
         let shown = lock(&device.shown).clone();
@@ -293,7 +297,7 @@ impl Checker {
                 self.truth.timelines.get(&id).into_iter().flatten().filter(|it| it.0 > read && it.2 != cache.me);
             let unread = unread.count();
             if usize::try_from(circle.unread).ok() != Some(unread) {
-                self.wrong(device, format!("{id} shows {} unread and has {unread}", circle.unread));
+                self.wrong(device, &format!("{id} shows {} unread and has {unread}", circle.unread));
             }
         }
     }
@@ -304,8 +308,8 @@ impl Checker {
         for (key, state) in fresh.states.iter().filter(|it| self.follows(&fresh.me, it.0, it.1)) {
             let held = old.states.get(key);
             let unread = key.starts_with("5:") && state.columns == "0";
-            if held != Some(state) && !unread && !(self.restored && key.starts_with("5:")) {
-                return self.wrong(device, format!("a new device has {key} {state:?}, and it {held:?}"));
+            if held != Some(state) && !unread && !(self.lenient && key.starts_with("5:")) {
+                return self.wrong(device, &format!("a new device has {key} {state:?}, and it {held:?}"));
             }
         }
     }
@@ -323,7 +327,7 @@ impl Checker {
         let must_be_there = self.answered_before_copy.as_ref().unwrap_or(&answered);
         for id in must_be_there {
             if !seqs.contains_key(&hex(*id)) {
-                self.shared.violation(format!("3.1: {id} was answered, and is not in the database"));
+                self.shared.violation(&format!("3.1: {id} was answered, and is not in the database"));
             }
         }
         let diary = lock(&self.shared.diary).clone();
@@ -332,15 +336,15 @@ impl Checker {
             let Some(seq) = seqs.get(&hex(it.id)) else {
                 let waits =
                     caches.get(&it.device).is_some_and(|cache| cache.outbox.iter().any(|at| at.message == hex(it.id)));
-                let lost_with_copy = self.restored && answered.contains(&it.id);
+                let lost_with_copy = self.lenient && answered.contains(&it.id);
                 if !waits && !it.given_up && !lost_with_copy {
-                    self.shared.violation(format!("3.7: {:?} of device{} is gone", it.text, it.device));
+                    self.shared.violation(&format!("3.7: {:?} of device{} is gone", it.text, it.device));
                 }
                 continue;
             };
             let before = last.insert((it.device, it.circle.to_string()), (*seq, it.text.clone()));
-            if let Some((_, text)) = before.filter(|it| it.0 > *seq && !self.restored) {
-                self.shared.violation(format!("3.7: {:?} was written before {:?} and comes after it", text, it.text));
+            if let Some((_, text)) = before.filter(|it| it.0 > *seq && !self.lenient) {
+                self.shared.violation(&format!("3.7: {:?} was written before {:?} and comes after it", text, it.text));
             }
         }
         self.once(&diary);
@@ -354,7 +358,7 @@ impl Checker {
         for (key, state) in self.truth.states.iter().filter(|it| it.0.starts_with("3:")) {
             let text = state.columns.split('|').nth(3).unwrap_or_default();
             if texts.contains(text) && !seen.insert(text) {
-                self.shared.violation(format!("3.2: {text:?} is there twice, also as {key}"));
+                self.shared.violation(&format!("3.2: {text:?} is there twice, also as {key}"));
             }
         }
     }
@@ -368,18 +372,18 @@ impl Checker {
             let device = intents[0].device;
             let unsent = caches.values().any(|it| it.outbox.iter().any(|at| at.message == hex(*id)));
             // A moderator may delete it; several devices write in any order; what waits or failed is shown as such.
-            if self.restored || deleted || unsent || intents.iter().any(|it| it.device != device) {
+            if self.lenient || deleted || unsent || intents.iter().any(|it| it.device != device) {
                 continue;
             }
             let original = diary.iter().find(|it| it.id == *id).map(|it| it.text.as_str());
             if !wanted(intents, original, text) {
-                self.shared.violation(format!("3.7: {id} is {text:?}, and its author wanted {intents:?}"));
+                self.shared.violation(&format!("3.7: {id} is {text:?}, and its author wanted {intents:?}"));
             }
         }
     }
 
-    fn wrong(&self, device: &Device, what: String) {
-        self.shared.violation(format!("{}: {what}", device.host()));
+    fn wrong(&self, device: &Device, what: &str) {
+        self.shared.violation(&format!("{}: {what}", device.host()));
     }
 }
 
