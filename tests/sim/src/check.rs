@@ -290,6 +290,10 @@ impl Checker {
         }
         let shown = lock(&device.shown).clone();
         for circle in shown.circles.iter().filter(|it| it.joined) {
+            let told = shown.told.iter().find(|it| it.id == circle.id);
+            if told != Some(circle) {
+                self.wrong(device, &format!("it was told {told:?}, and there is {circle:?}"));
+            }
             let id = circle.id.uuid().simple().to_string();
             let marker = format!("5:{}{}", id.to_uppercase(), cache.me.to_uppercase());
             let read: i64 = self.truth.states.get(&marker).and_then(|it| it.columns.parse().ok()).unwrap_or(0);

@@ -184,6 +184,8 @@ pub struct Shown {
     pub connection: Option<Connection>,
     /// The circles, when it last looked.
     pub circles: Vec<CircleView>,
+    /// The circles, by what the updates told.
+    pub told: Vec<CircleView>,
     /// When the app last looked, in ms of the simulation; none since it started.
     pub at_ms: Option<i64>,
 }
