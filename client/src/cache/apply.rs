@@ -8,7 +8,7 @@ use circles_protocol::{
     Reaction, ReadMarker, Scope, Seq,
     api::{CircleState, MessagesPage},
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ErrorCode, params};
 
 use super::{
     Blob,
@@ -253,10 +253,27 @@ impl<'a> Apply<'a> {
     }
 
     fn message(&mut self, it: &Message) -> rusqlite::Result<()> {
-        // Another history can have another message at this number, or this message at another number: the newer wins, and
-        // neither may stand twice.
-        let changed = self
-            .conn
+        let changed = match self.put_message(it) {
+            // Another history can have this message at another number, and another one at this: it must not stand twice.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                self.conn.execute(
+                    "DELETE FROM message WHERE campus = ?1 AND id = ?2 AND version < ?3",
+                    params![self.campus.blob(), it.id.blob(), i64::from(it.version)],
+                )?;
+                self.put_message(it)?
+            }
+            changed => changed?,
+        };
+        if changed > 0 {
+            self.touched.circles.entry(it.circle_id).or_default().insert(it.id);
+            self.head_seq(it.circle_id, it.seq)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a message if it is newer than the one at its number, or than itself at another.
+    fn put_message(&self, it: &Message) -> rusqlite::Result<usize> {
+        self.conn
             .prepare_cached(
                 "INSERT INTO message (campus, circle, seq, id, author, text, reply_to, created_at, written_at, edited_at,
                      deleted_at, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
@@ -283,12 +300,7 @@ impl<'a> Apply<'a> {
                 it.edited_at.map(|at| at.0),
                 it.deleted_at.map(|at| at.0),
                 i64::from(it.version)
-            ])?;
-        if changed > 0 {
-            self.touched.circles.entry(it.circle_id).or_default().insert(it.id);
-            self.head_seq(it.circle_id, it.seq)?;
-        }
-        Ok(())
+            ])
     }
 
     fn reaction(&mut self, it: &Reaction) -> rusqlite::Result<()> {
@@ -340,5 +352,50 @@ impl<'a> Apply<'a> {
             )?
             .execute(params![self.campus.blob(), circle.blob(), i64::from(seq)])?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use circles_protocol::{Message, UnixMs};
+
+    use super::*;
+    use crate::cache::{empty, ledger};
+
+    fn message(circle_id: CircleId, author_id: PersonId, seq: u64, version: u64) -> Message {
+        Message {
+            id: MessageId::new(),
+            circle_id,
+            seq: seq.try_into().expect("small"),
+            author_id,
+            text: format!("number {seq}"),
+            reply_to: None,
+            created_at: UnixMs(1),
+            written_at: None,
+            edited_at: None,
+            deleted_at: None,
+            version: version.try_into().expect("small"),
+        }
+    }
+
+    #[test]
+    fn after_a_restore_a_message_takes_the_number_that_another_one_had() {
+        let (conn, campus, me, circle) = (empty(), CampusId::new(), PersonId::new(), CircleId::new());
+        let mut apply = Apply::new(&conn, campus, me);
+        let (first, second) = (message(circle, me, 1, 4), message(circle, me, 2, 5));
+        apply.message(&first).unwrap();
+        apply.message(&second).unwrap();
+        ledger::forget(&conn, campus).unwrap();
+        // The restored relay had neither, and got the second one again first.
+        let again = Message { seq: first.seq, version: 1_u64.try_into().expect("small"), ..second };
+        apply.message(&again).unwrap();
+        let held: Vec<(i64, Vec<u8>)> = conn
+            .prepare("SELECT seq, id FROM message")
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(held, [(1, again.id.blob().to_vec())]);
     }
 }
