@@ -57,6 +57,10 @@ impl Engine {
                 backoff.reset();
                 tracing::debug!(%error, "the stream ended");
                 if error.passes() {
+                    // Nobody knows since when nothing came: until the next stream is open, nothing counts as complete.
+                    if matches!(error, ClientError::Silent) {
+                        self.set_connection(view::Connection::Connecting);
+                    }
                     continue;
                 }
             }
