@@ -104,7 +104,8 @@ impl Campus {
             .enable_random_order();
         let mut sim = builder.build();
         let settings = relay::settings(&shared, &mut rng);
-        let slack = 3 * i64::try_from(settings.heartbeat.as_millis())?.max(1_000) + 8_000;
+        // Until a dead stream is noticed by its heartbeats, or the attempt to open the next one given up; and some slack.
+        let slack = (3 * i64::try_from(settings.heartbeat.as_millis())?).max(15_000) + 5_000;
         let of_relay = shared.clone();
         sim.host(HOST, move || relay::run(of_relay.clone(), settings.clone()));
         // The owner has two devices, the others one.
@@ -149,6 +150,10 @@ impl Campus {
         self.shared.fresh.store(true, Ordering::Relaxed);
         self.newcomers();
         self.until("the new devices are current", Self::are_current)?;
+        // Everybody looks once more.
+        for _ in 0..400 {
+            self.step()?;
+        }
         self.checker.look()?;
         self.checker.end(&self.devices)
     }
@@ -196,9 +201,8 @@ impl Campus {
         self.devices.iter().all(|device| {
             let complete = person::says_complete(lock(&device.shown).connection.as_ref());
             let Ok(Some(cache)) = Cache::read(&device.dir) else { return false };
-            let failed = cache.outbox.iter().any(|it| it.state == "failed");
             let at_head = cache.cursor == Some((self.checker.truth.epoch.clone(), self.checker.truth.head));
-            complete && at_head && (cache.outbox.is_empty() || failed)
+            complete && at_head && cache.to_send().is_none()
         })
     }
 

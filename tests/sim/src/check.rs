@@ -235,12 +235,8 @@ impl Checker {
                 );
             }
         }
-        let blocked = |at: usize| {
-            let circle = &cache.outbox[at].circle;
-            cache.outbox[..=at].iter().any(|it| it.circle == *circle && it.state == "failed")
-        };
-        if let Some(waiting) = (0..cache.outbox.len()).find(|at| !blocked(*at)) {
-            self.wrong(device, &format!("3.7: it still has to send {:?}", cache.outbox[waiting]));
+        if let Some(waiting) = cache.to_send() {
+            self.wrong(device, &format!("3.7: it still has to send {waiting:?}"));
         }
     }
 
