@@ -23,6 +23,9 @@ use crate::{breakage::Breakage, report::Report, shared::lock};
 /// How long one seed may take in real time: it takes about one second.
 const SEED_TIME_MAX: Duration = Duration::from_mins(3);
 
+/// After how many seeds one is told how far it is.
+const PROGRESS_EVERY: u64 = 500;
+
 /// What many seeds came to.
 #[derive(Debug, Default)]
 pub struct Summary {
@@ -125,6 +128,9 @@ impl Runner {
             }
             let mut summary = lock(&summary);
             summary.seeds += 1;
+            if summary.seeds.is_multiple_of(PROGRESS_EVERY) {
+                eprintln!("{} seeds after {:.0} s", summary.seeds, begun.elapsed().as_secs_f64());
+            }
             summary.simulated += Duration::from_millis(report.simulated_ms);
             for (what, count) in &report.counts {
                 *summary.counts.entry(what.clone()).or_default() += count;

@@ -21,7 +21,9 @@ pub async fn follow(client: Client, device: Arc<Device>, campus: CampusId, mut u
         }
         anew = match updates.recv().await {
             Ok(Update::Circles { circles, .. }) => {
-                circles.into_iter().for_each(|it| take(&mut lock(&device.shown).told, it));
+                for circle in circles {
+                    take(&mut lock(&device.shown).told, circle);
+                }
                 false
             }
             // Circles went, people were renamed, or updates were lost.
