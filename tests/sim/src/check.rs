@@ -24,9 +24,10 @@ pub struct Checker {
     ever_in: BTreeSet<(String, String)>,
     /// How old a claim to be complete may be, in ms: a link that is dead without saying so is noticed after that.
     pub claim_slack_ms: i64,
-    /// The relay was restored from an older copy, and what it lost need not have come back: messages that were answered
-    /// after the copy may be gone from its database, and in the caches.
-    pub lenient: bool,
+    /// Whose each device is, in hex.
+    people: BTreeMap<usize, String>,
+    /// The relay was restored from an older copy: caches may hold more than its database.
+    pub restored: bool,
     /// Posts that were answered before the copy that the relay was restored from.
     pub answered_before_copy: Option<BTreeSet<circles_protocol::MessageId>>,
 }
@@ -41,7 +42,8 @@ impl Checker {
             cursors: BTreeMap::new(),
             ever_in: BTreeSet::new(),
             claim_slack_ms,
-            lenient: false,
+            people: BTreeMap::new(),
+            restored: false,
             answered_before_copy: None,
         }
     }
@@ -72,6 +74,7 @@ impl Checker {
     pub fn device(&mut self, device: &Device) -> anyhow::Result<()> {
         let Some(cache) = Cache::read(&device.dir)? else { return Ok(()) };
         self.shared.count("checks of a cache");
+        self.people.insert(device.index, cache.me.clone());
         if cache.set_aside > 0 && self.shared.breakage.is_none() {
             self.wrong(device, "an event was set aside");
         }
@@ -182,7 +185,7 @@ impl Checker {
             if !self.ever_in.contains(&pair) {
                 return self.wrong(device, &format!("3.6: it has {key} of a circle that its person was never in"));
             }
-            if self.lenient || self.truth.joined.contains(&pair) {
+            if self.restored || self.truth.joined.contains(&pair) {
                 continue;
             }
             let scope = format!("circle:{}", pair.0);
@@ -258,14 +261,14 @@ impl Checker {
         for (key, state) in self.truth.states.iter().filter(|it| self.follows(&cache.me, it.0, it.1)) {
             let held = cache.states.get(key);
             // A marker may be ahead of a restored relay's.
-            if held != Some(state) && !(self.lenient && key.starts_with("5:")) {
+            if held != Some(state) && !(self.restored && key.starts_with("5:")) {
                 return self.wrong(device, &format!("{key} is {held:?} and not {state:?}"));
             }
         }
         for (key, state) in cache.states.iter().filter(|it| self.follows(&cache.me, it.0, it.1)) {
             // A circle of which nothing was read.
             let unread = key.starts_with("5:") && state.columns == "0";
-            if !self.truth.states.contains_key(key) && !self.lenient && !unread {
+            if !self.truth.states.contains_key(key) && !self.restored && !unread {
                 return self.wrong(device, &format!("it has {key}, {state:?}, which is nowhere else"));
             }
         }
@@ -281,7 +284,7 @@ impl Checker {
 
     /// What the app shows of each circle: unread is what others wrote after the marker.
     fn shown(&self, device: &Device, cache: &Cache) {
-        if self.lenient {
+        if self.restored {
             return;
         }
         let shown = lock(&device.shown).clone();
@@ -308,7 +311,7 @@ impl Checker {
         for (key, state) in fresh.states.iter().filter(|it| self.follows(&fresh.me, it.0, it.1)) {
             let held = old.states.get(key);
             let unread = key.starts_with("5:") && state.columns == "0";
-            if held != Some(state) && !unread && !(self.lenient && key.starts_with("5:")) {
+            if held != Some(state) && !unread && !(self.restored && key.starts_with("5:")) {
                 return self.wrong(device, &format!("a new device has {key} {state:?}, and it {held:?}"));
             }
         }
@@ -326,7 +329,7 @@ impl Checker {
         // Who knows what a restored relay lost: only what was answered before its copy must be there.
         let must_be_there = self.answered_before_copy.as_ref().unwrap_or(&answered);
         for id in must_be_there {
-            if !seqs.contains_key(&hex(*id)) {
+            if !seqs.contains_key(&hex(*id)) && !self.cannot_come_back(*id) {
                 self.shared.violation(&format!("3.1: {id} was answered, and is not in the database"));
             }
         }
@@ -336,19 +339,30 @@ impl Checker {
             let Some(seq) = seqs.get(&hex(it.id)) else {
                 let waits =
                     caches.get(&it.device).is_some_and(|cache| cache.outbox.iter().any(|at| at.message == hex(it.id)));
-                let lost_with_copy = self.lenient && answered.contains(&it.id);
+                let may_be_lost = self.answered_before_copy.is_some() || self.cannot_come_back(it.id);
+                let lost_with_copy = self.restored && answered.contains(&it.id) && may_be_lost;
                 if !waits && !it.given_up && !lost_with_copy {
                     self.shared.violation(&format!("3.7: {:?} of device{} is gone", it.text, it.device));
                 }
                 continue;
             };
             let before = last.insert((it.device, it.circle.to_string()), (*seq, it.text.clone()));
-            if let Some((_, text)) = before.filter(|it| it.0 > *seq && !self.lenient) {
+            if let Some((_, text)) = before.filter(|it| it.0 > *seq && !self.restored) {
                 self.shared.violation(&format!("3.7: {:?} was written before {:?} and comes after it", text, it.text));
             }
         }
         self.once(&diary);
         self.intents(caches, &diary);
+    }
+
+    /// After a restore: its author does not want the message, or has no circle to bring it back to.
+    fn cannot_come_back(&self, id: circles_protocol::MessageId) -> bool {
+        let diary = lock(&self.shared.diary);
+        let Some(written) = diary.iter().find(|it| it.id == id).filter(|_| self.restored) else { return false };
+        let circle = written.circle.uuid().simple().to_string();
+        let member =
+            self.people.get(&written.device).is_some_and(|me| self.truth.joined.contains(&(circle, me.clone())));
+        written.given_up || !member
     }
 
     /// No text of a diary stands in two messages: not even one that has another id (3.2).
@@ -372,7 +386,7 @@ impl Checker {
             let device = intents[0].device;
             let unsent = caches.values().any(|it| it.outbox.iter().any(|at| at.message == hex(*id)));
             // A moderator may delete it; several devices write in any order; what waits or failed is shown as such.
-            if self.lenient || deleted || unsent || intents.iter().any(|it| it.device != device) {
+            if self.restored || deleted || unsent || intents.iter().any(|it| it.device != device) {
                 continue;
             }
             let original = diary.iter().find(|it| it.id == *id).map(|it| it.text.as_str());

@@ -241,7 +241,7 @@ impl Faults {
         let copy = self.copy.clone().context("a copy was made before")?;
         std::fs::remove_dir_all(&self.shared.relay_dir)?;
         blocking(circles_relay::restore(&self.settings(), &copy))?;
-        checker.lenient = !self.shared.strict_restore;
+        checker.restored = true;
         Ok(())
     }
 
