@@ -18,7 +18,7 @@ struct Options {
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
     /// Where the trace of a single seed goes.
-    #[arg(long, default_value = "sim-trace.txt")]
+    #[arg(long, default_value = "target/sim-trace.txt")]
     trace: PathBuf,
     /// Demands that clients bring back what a restored relay lost.
     #[arg(long)]
