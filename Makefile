@@ -1,7 +1,7 @@
 # Everything that one does with Circles from the command line. The work is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt types bench-catch-up bench-search bench-window bench-relay profile-relay faults
+.PHONY: help run test fmt types bench-catch-up bench-search bench-window bench-relay profile-relay faults sim
 
 interface := $(shell find ui/src ui/public ui/index.html ui/package-lock.json ui/vite.config.ts ui/svelte.config.js -type f 2>/dev/null)
 
@@ -38,6 +38,9 @@ profile-relay: bootstrap-test ## Say where the processor time of the relay's fan
 faults: bootstrap-test ## Three relays on Postgres and Redis while all of it breaks (ARGS="--seed N --seconds N")
 	@cargo build --quiet --workspace --bins
 	@target/debug/faults $(ARGS)
+
+sim: bootstrap-test ## Campus life in simulated time (SEEDS=200 FROM=1, or SEED=n for one and its trace; ARGS=--breakages)
+	@scripts/sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --from $(or $(FROM),1)) $(ARGS)
 
 types: bootstrap-test ## Write the interface's types anew from the Rust types
 	@scripts/types

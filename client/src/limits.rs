@@ -21,7 +21,11 @@ pub const LAN_RETRY_MAX: Duration = Duration::from_secs(5);
 /// practice; this bounds memory if something else answers.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Silence after which a stream counts as dead, until `hello` names the heartbeat: three heartbeats of 15 s.
+/// Longest wait for the `hello` of a stream: the relay sends it at once. Until it is there nobody knows whether anything is
+/// missed, so this is shorter than the silence that a stream may have.
+pub const HELLO_MAX: Duration = Duration::from_secs(10);
+
+/// Silence after which a stream counts as dead at the latest: three heartbeats of 15 s.
 pub const SILENCE_MAX: Duration = Duration::from_secs(45);
 
 /// First wait after a failed attempt; doubles each time.

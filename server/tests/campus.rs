@@ -73,6 +73,22 @@ async fn invites_are_made_once_lead_into_circles_and_are_taken_back() {
 }
 
 #[tokio::test]
+async fn a_receipt_says_when_the_message_was_written_as_everybody_sees_it() {
+    let relay = TestRelay::start().await;
+    let ada = relay.owner("Ada").await;
+    let path = format!("/v1/circles/{}/messages", ada.general().await);
+    let at = |ms| PostMessage { written_at: Some(circles_protocol::UnixMs(ms)), ..message("once") };
+    let first: Receipt = ada.ok(Method::POST, &path, at(1_000)).await;
+    assert_eq!(first.written_at, Some(circles_protocol::UnixMs(1_000)));
+    // The second attempt thinks otherwise, for example because the clock was set.
+    let again = PostMessage { id: first.id, ..at(2_000) };
+    assert_eq!(ada.ok::<Receipt>(Method::POST, &path, again).await, first);
+    let ahead: Receipt = ada.ok(Method::POST, &path, at(i64::from(u32::MAX) * 1_000)).await;
+    assert_eq!(ahead.written_at, None, "from the future");
+    relay.stop().await;
+}
+
+#[tokio::test]
 async fn the_same_id_is_the_same_message_and_another_content_a_conflict() {
     let relay = TestRelay::start().await;
     let (ada, bob) = (relay.owner("Ada").await, relay.person("Bob").await);

@@ -358,3 +358,48 @@ impl<'a> Apply<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use circles_protocol::{Message, UnixMs};
+
+    use super::*;
+    use crate::cache::empty;
+
+    fn message(circle_id: CircleId, author_id: PersonId, seq: u64, version: u64) -> Message {
+        Message {
+            id: MessageId::new(),
+            circle_id,
+            seq: seq.try_into().expect("small"),
+            author_id,
+            text: format!("number {seq}"),
+            reply_to: None,
+            created_at: UnixMs(1),
+            written_at: None,
+            edited_at: None,
+            deleted_at: None,
+            version: version.try_into().expect("small"),
+        }
+    }
+
+    #[test]
+    fn after_a_restore_a_message_takes_the_number_that_another_one_had() {
+        let (conn, campus, me, circle) = (empty(), CampusId::new(), PersonId::new(), CircleId::new());
+        let mut apply = Apply::new(&conn, campus, me);
+        let (first, second) = (message(circle, me, 1, 4), message(circle, me, 2, 5));
+        apply.message(&first).unwrap();
+        apply.message(&second).unwrap();
+        history::begin(&conn, Eyes { campus, me }, UnixMs(0)).unwrap();
+        // The restored relay had neither, and got the second one again first.
+        let again = Message { seq: first.seq, version: 1_u64.try_into().expect("small"), ..second };
+        apply.message(&again).unwrap();
+        let held: Vec<(i64, Vec<u8>)> = conn
+            .prepare("SELECT seq, id FROM message")
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(held, [(1, again.id.blob().to_vec())]);
+    }
+}

@@ -51,7 +51,7 @@ pub fn begin(conn: &Connection, eyes: Eyes, now: UnixMs) -> rusqlite::Result<()>
 }
 
 /// Whether the relay's list of circles is still to be taken: only then it is known where one is a member.
-pub fn heads_due(conn: &Connection, campus: CampusId) -> rusqlite::Result<bool> {
+fn heads_due(conn: &Connection, campus: CampusId) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT heads_due FROM campus WHERE id = ?1")?.query_row([campus.blob()], |row| row.get(0))
 }
 

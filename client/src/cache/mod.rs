@@ -236,6 +236,14 @@ fn readers(path: &Path) -> Pool {
         .expect("the pool has a runtime")
 }
 
+/// A database without anything in it, in memory.
+#[cfg(test)]
+pub fn empty() -> Connection {
+    let mut conn = Connection::open_in_memory().expect("memory");
+    migrate(&mut conn).expect("the schema is sound");
+    conn
+}
+
 /// An id as it is stored.
 pub trait Blob {
     /// Its 16 bytes.

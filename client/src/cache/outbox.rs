@@ -249,5 +249,31 @@ pub fn rewrite(conn: &Connection, campus: CampusId, message: MessageId, text: &s
     let body = serde_json::to_string(&Intent::Post { text: text.to_owned(), reply_to })
         .map_err(|error| ClientError::Invalid(error.to_string()))?;
     conn.execute("UPDATE outbox SET body = ?2, state = 'queued', reason = NULL WHERE n = ?1", params![post.n, body])?;
+    // Edits from when the message was on its way, before it was refused, are older than this text.
+    conn.execute(
+        "DELETE FROM outbox WHERE campus = ?1 AND message = ?2 AND kind = 'edit'",
+        params![campus.blob(), message.blob()],
+    )?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::empty;
+
+    #[test]
+    fn a_new_text_for_a_refused_message_replaces_the_edits_that_waited_behind_it() {
+        let (conn, campus, circle, message) = (empty(), CampusId::new(), CircleId::new(), MessageId::new());
+        let say = |intent: &Intent| push(&conn, campus, circle, Some(message), intent, UnixMs(0)).unwrap();
+        say(&Intent::Post { text: "first".to_owned(), reply_to: None });
+        let post = next(&conn, campus).unwrap().expect("it waits");
+        sending(&conn, post.n).unwrap();
+        assert!(!rewrite(&conn, campus, message, "second").unwrap(), "it is on its way");
+        say(&Intent::Edit { text: "second".to_owned() });
+        fail(&conn, post.n, "not a member").unwrap();
+        assert!(rewrite(&conn, campus, message, "third").unwrap());
+        let left: Vec<Intent> = of_message(&conn, campus, message).unwrap().into_iter().map(|it| it.intent).collect();
+        assert_eq!(left, [Intent::Post { text: "third".to_owned(), reply_to: None }]);
+    }
 }

@@ -61,7 +61,8 @@ impl Engine {
         }
         self.name_circles().await?;
         if let Some(circle) = self.state(|it| it.focus) {
-            self.newest_page(circle).await?;
+            // One may look at a circle that one is not in any more: nothing else waits for that.
+            unless_out(self.newest_page(circle).await)?;
         }
         // The newest page of each scope first, then everything: a person may open any circle.
         for scope in self.scopes().await? {
@@ -110,8 +111,9 @@ impl Engine {
         let eyes = self.eyes();
         let unknown = self.0.cache.read(move |conn| Ok(views::joined_unknown(conn, eyes)?)).await?;
         for circle in unknown {
-            let state = self.api().get(&format!("v1/circles/{circle}")).await?;
-            self.apply(move |apply| Ok(apply.circle_state(&state)?)).await?;
+            if let Some(state) = unless_out(self.api().get(&format!("v1/circles/{circle}")).await)? {
+                self.apply(move |apply| Ok(apply.circle_state(&state)?)).await?;
+            }
         }
         Ok(())
     }
@@ -170,14 +172,10 @@ impl Engine {
     /// Fills the gaps of one scope, newest first, `pages` at the most. The next page is fetched while one is stored.
     async fn fill_scope(&self, scope: Scope, pages: Option<u32>) -> Result<(), ClientError> {
         let Some(mut gap) = self.newest_gap(scope).await? else { return Ok(()) };
-        let mut page = match self.page(scope, gap).await {
-            Ok(page) => page,
-            Err(ClientError::Relay(problem, _)) if problem.status == 403 || problem.status == 404 => {
-                // One is not a member any more: the membership change says so, or the heads do.
-                self.count(|it| it.heads_asked += 1);
-                return Ok(());
-            }
-            Err(error) => return Err(error),
+        let Some(mut page) = unless_out(self.page(scope, gap).await)? else {
+            // The membership change says so, or the heads do.
+            self.count(|it| it.heads_asked += 1);
+            return Ok(());
         };
         let mut done = 1;
         loop {
@@ -253,6 +251,14 @@ impl Engine {
 /// What was asked for comes from another history than the one that is held: the stream's `reset` is on its way.
 fn another_history() -> ClientError {
     ClientError::Offline("the relay's history is another one".to_owned())
+}
+
+/// None if one is not a member of the circle any more, or there is no such circle.
+fn unless_out<T>(answer: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
+    match answer {
+        Err(ClientError::Relay(problem, _)) if problem.status == 403 || problem.status == 404 => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 /// How much the ledger knows to be missing of all that one follows.

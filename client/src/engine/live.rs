@@ -62,6 +62,10 @@ impl Engine {
                 backoff.reset();
                 tracing::debug!(%error, "the stream ended");
                 if error.passes() {
+                    // Nobody knows since when nothing came: until the next stream is open, nothing counts as complete.
+                    if matches!(error, ClientError::Silent) {
+                        self.set_connection(view::Connection::Connecting);
+                    }
                     continue;
                 }
             }
@@ -302,9 +306,8 @@ impl<'a> Batch<'a> {
         let hello: Hello = serde_json::from_str(data)?;
         campuses::set_name(self.conn, self.eyes.campus, &hello.campus_name).map_err(ClientError::from)?;
         self.outcome.away = absence::begin(self.conn, self.eyes.campus, self.now).map_err(ClientError::from)?;
-        // A crash may have left gaps, or stopped the comparing with another history.
+        // A crash may have left gaps.
         self.outcome.fill = true;
-        self.outcome.resync |= history::heads_due(self.conn, self.eyes.campus).map_err(ClientError::from)?;
         self.outcome.hello = Some(hello);
         Ok(())
     }

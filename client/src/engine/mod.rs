@@ -134,7 +134,8 @@ impl Engine {
                 connection_changed: false,
                 typing: Typing::default(),
                 typing_changed: HashSet::new(),
-                heads_asked: 0,
+                // A gap may be known of whose heads were not asked for before a crash: memberships would stay unknown.
+                heads_asked: 1,
                 heads_taken: 0,
                 missing: 0,
                 replay_until: Pos::ZERO,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use circles_protocol::{
-    Code, Entity, Epoch, Message, Pos, Reaction, ReadMarker, UnixMs,
+    Entity, Epoch, Message, Pos, Reaction, ReadMarker, UnixMs,
     api::{EditMessage, MarkRead, PostMessage, React, Receipt},
 };
 use http::Method;
@@ -160,11 +160,10 @@ impl Engine {
         Ok(())
     }
 
-    /// The relay refused it. What a person wrote is shown as failed, with the reason; a read marker is nothing to show.
+    /// The relay refused it. What a person wanted is shown as failed, with the reason, also a deletion: the message may be
+    /// there for others when its author is not in the circle any more. A read marker is nothing to show.
     async fn refused(&self, item: Item, error: &ClientError) -> Result<(), ClientError> {
-        let gone = matches!((&item.intent, error), (Intent::Delete, ClientError::Relay(problem, _))
-            if problem.code == Code::MessageDeleted || problem.code == Code::NotFound);
-        let drop_it = gone || matches!(item.intent, Intent::Read { .. });
+        let drop_it = matches!(item.intent, Intent::Read { .. });
         let reason = error.to_string();
         tracing::info!(%reason, kind = ?item.intent, "the relay refused what was written");
         let touched = Touched::of(item.circle, item.message);

@@ -22,7 +22,7 @@ use frames::Frames;
 use crate::{
     api::{self, Api},
     error::ClientError,
-    limits::{CHUNKS_WAITING_MAX, SILENCE_MAX},
+    limits::{CHUNKS_WAITING_MAX, HELLO_MAX},
 };
 
 /// An open stream.
@@ -44,7 +44,7 @@ impl EventStream {
             None => builder,
         };
         let client = builder.build_with_transport(Transport { api: api.clone() });
-        Ok(Self { events: client.stream(), silence_max: SILENCE_MAX })
+        Ok(Self { events: client.stream(), silence_max: HELLO_MAX })
     }
 
     /// The next event; none when the relay ended the stream. Cancel safe.

@@ -58,14 +58,14 @@ pub fn frame(shared: &Shared, device: &Device, frame: String) -> String {
         Some(Breakage::SkipGap) if is("gap") => count(shared, String::new()),
         Some(Breakage::IgnoreReset) if is("reset") => count(shared, String::new()),
         Some(Breakage::IgnorePrev) if is("change") => altered(&frame, |change| change["prev"] = 0.into()),
-        Some(Breakage::OlderOverNewer) if is("change") => older(shared, frame),
-        Some(Breakage::Leak) if is("change") => leaked(shared, device, frame),
+        Some(Breakage::OlderOverNewer) if is("change") => older(shared, &frame),
+        Some(Breakage::Leak) if is("change") => leaked(shared, device, &frame),
         _ => frame,
     }
 }
 
 /// A page of changes on its way to a client.
-pub fn page(shared: &Shared, _device: &Device, body: Bytes) -> Bytes {
+pub fn page(shared: &Shared, body: Bytes) -> Bytes {
     if !shared.breaks(Breakage::ShortPage) || !strikes(shared, 3) {
         return body;
     }
@@ -98,9 +98,9 @@ fn altered(frame: &str, alter: impl FnOnce(&mut Value)) -> String {
 }
 
 /// The text of a message as it first was, under the number of its newest state.
-fn older(shared: &Shared, frame: String) -> String {
+fn older(shared: &Shared, frame: &str) -> String {
     let mut first_texts = lock(&shared.first_texts);
-    altered(&frame, |change| {
+    altered(frame, |change| {
         let entity = &mut change["entity"];
         if let (Some(id), Some(text)) = (entity["id"].as_str(), entity["text"].as_str()) {
             let first = first_texts.entry(id.to_owned()).or_insert_with(|| text.to_owned()).clone();
@@ -110,10 +110,10 @@ fn older(shared: &Shared, frame: String) -> String {
 }
 
 /// The frame, and one that was meant for somebody else.
-fn leaked(shared: &Shared, device: &Device, frame: String) -> String {
+fn leaked(shared: &Shared, device: &Device, frame: &str) -> String {
     let mut kept = lock(&shared.kept_frames);
     let other = kept.iter().rev().find(|it| it.0 != device.person).map(|it| it.1.clone());
-    kept.push((device.person, frame.clone()));
+    kept.push((device.person, frame.to_owned()));
     format!("{}{frame}", other.unwrap_or_default())
 }
 

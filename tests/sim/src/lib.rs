@@ -15,6 +15,7 @@ pub mod person;
 pub mod relay;
 pub mod report;
 pub mod runner;
+pub mod screen;
 pub mod shared;
 pub mod trace;
 pub mod truth;

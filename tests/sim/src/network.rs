@@ -73,13 +73,14 @@ async fn send(
         return Ok(Response::from_parts(head, events(shared, device, body)));
     }
     let mut bytes = body.collect().await.map_err(offline)?.to_bytes();
-    if is_post && head.status.is_success() {
-        if let Ok(receipt) = serde_json::from_slice::<Receipt>(&bytes) {
-            lock(&shared.answered).insert(receipt.id);
-        }
+    if is_post
+        && head.status.is_success()
+        && let Ok(receipt) = serde_json::from_slice::<Receipt>(&bytes)
+    {
+        lock(&shared.answered).insert(receipt.id);
     }
     if what.contains("/v1/changes") && head.status.is_success() {
-        bytes = breakage::page(&shared, &device, bytes);
+        bytes = breakage::page(&shared, bytes);
     }
     shared.line(&format!("{what}: {} bytes", bytes.len()));
     Ok(Response::from_parts(head, stream::once(async move { Ok(bytes) }).boxed()))

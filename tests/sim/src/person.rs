@@ -12,7 +12,7 @@ use circles_client::{
 use circles_protocol::{CampusId, CircleKind, PersonId, Role, Seq};
 
 use crate::{
-    network,
+    network, screen,
     shared::{Device, Shared, Written, lock},
 };
 
@@ -26,6 +26,7 @@ pub async fn run(shared: Arc<Shared>, device: Arc<Device>) -> turmoil::Result {
     let client = Client::open_in(options, network::outside(&shared, &device)).await?;
     let (campus, me) = joined(&client, &shared, &device).await?;
     lock(&device.shown).who = Some((campus, me));
+    tokio::spawn(screen::follow(client.clone(), device.clone(), campus, client.subscribe()));
     let desk = Desk { client, shared, device, campus, me };
     desk.invite_others().await;
     loop {

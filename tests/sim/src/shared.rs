@@ -33,6 +33,8 @@ pub struct Shared {
     pub violations: Mutex<Vec<String>>,
     /// What is broken on purpose.
     pub breakage: Option<Breakage>,
+    /// What a restored relay lost has to come back from the clients.
+    pub strict_restore: bool,
     /// Since the beginning; also while no host runs.
     pub now_ms: AtomicI64,
     /// People act on their own.
@@ -124,7 +126,7 @@ impl Shared {
     }
 
     /// Notes what must not be. The first few say enough.
-    pub fn violation(&self, what: String) {
+    pub fn violation(&self, what: &str) {
         self.line(&format!("VIOLATION {what}"));
         let mut violations = lock(&self.violations);
         if violations.len() < 20 {
@@ -182,6 +184,8 @@ pub struct Shown {
     pub connection: Option<Connection>,
     /// The circles, when it last looked.
     pub circles: Vec<CircleView>,
+    /// The circles, by what the updates told.
+    pub told: Vec<CircleView>,
     /// When the app last looked, in ms of the simulation; none since it started.
     pub at_ms: Option<i64>,
 }

@@ -228,6 +228,14 @@ impl Cache {
         }))
     }
 
+    /// The first that is still to be sent: what failed waits for the person, and its circle for it.
+    pub fn to_send(&self) -> Option<&Waiting> {
+        let failed = |it: &&Waiting| it.state == "failed";
+        let blocked =
+            |at: usize| self.outbox[..=at].iter().filter(failed).any(|it| it.circle == self.outbox[at].circle);
+        (0..self.outbox.len()).find(|at| !blocked(*at)).map(|at| &self.outbox[at])
+    }
+
     /// Whether a position of a scope is held.
     pub fn holds(&self, scope: &str, pos: i64) -> bool {
         self.coverage.get(scope).is_some_and(|it| it.iter().any(|(after, until)| *after < pos && pos <= *until))

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use circles_sim::{breakage::Breakage, runner};
+use circles_sim::{breakage::Breakage, runner::Runner};
 use clap::{Parser, ValueEnum};
 
 #[derive(Parser)]
@@ -18,8 +18,11 @@ struct Options {
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
     /// Where the trace of a single seed goes.
-    #[arg(long, default_value = "sim-trace.txt")]
+    #[arg(long, default_value = "target/sim-trace.txt")]
     trace: PathBuf,
+    /// Demands that clients bring back what a restored relay lost.
+    #[arg(long)]
+    strict_restore: bool,
     /// Breaks something on purpose, and runs until it is noticed.
     #[arg(long, value_enum)]
     breakage: Option<Breakage>,
@@ -30,17 +33,18 @@ struct Options {
 
 fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
-    let program = std::env::current_exe()?.with_file_name("sim-seed");
+    let runner =
+        Runner { program: std::env::current_exe()?.with_file_name("sim-seed"), strict_restore: options.strict_restore };
     if let Some(seed) = options.seed {
-        let report = runner::one(&program, seed, options.breakage, Some(&options.trace))?;
+        let report = runner.one(seed, options.breakage, Some(&options.trace))?;
         println!("{report:#?}\nThe trace is in {}.", options.trace.display());
         return Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     if options.breakages || options.breakage.is_some() {
         let all = options.breakage.map_or_else(|| Breakage::value_variants().to_vec(), |it| vec![it]);
-        return noticed(&program, &all, options.from..options.from + options.seeds);
+        return noticed(&runner, &all, options.from..options.from + options.seeds);
     }
-    let summary = runner::many(&program, options.from..options.from + options.seeds, |failed| {
+    let summary = runner.many(options.from..options.from + options.seeds, |failed| {
         println!("seed {}:", failed.seed);
         failed.violations.iter().for_each(|it| println!("    {it}"));
     })?;
@@ -48,18 +52,15 @@ fn main() -> anyhow::Result<ExitCode> {
     Ok(if summary.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn noticed(program: &std::path::Path, all: &[Breakage], seeds: std::ops::Range<u64>) -> anyhow::Result<ExitCode> {
+fn noticed(runner: &Runner, all: &[Breakage], seeds: std::ops::Range<u64>) -> anyhow::Result<ExitCode> {
     let mut unnoticed = 0;
     for breakage in all {
         let name = breakage.to_possible_value().map(|it| it.get_name().to_owned()).unwrap_or_default();
-        match runner::until_noticed(program, *breakage, seeds.clone())? {
-            Some((after, report)) => {
-                println!("{name:<18} noticed by seed {} (number {after}): {}", report.seed, report.violations[0]);
-            }
-            None => {
-                println!("{name:<18} NOT noticed by {} seeds", seeds.end - seeds.start);
-                unnoticed += 1;
-            }
+        if let Some((after, report)) = runner.until_noticed(*breakage, seeds.clone())? {
+            println!("{name:<18} noticed by seed {} (number {after}): {}", report.seed, report.violations[0]);
+        } else {
+            println!("{name:<18} NOT noticed by {} seeds", seeds.end - seeds.start);
+            unnoticed += 1;
         }
     }
     Ok(if unnoticed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
