@@ -81,6 +81,18 @@ impl Scene {
     }
 }
 
+impl Scene {
+    /// Ada hosts, Bob has joined by link, and they have spoken.
+    fn together(&self) -> Result<(Hosted<'_>, Person<'_>, Person<'_>)> {
+        let relay = self.relay()?;
+        let ada = self.ada(&relay)?;
+        let bob = self.bob(&relay.invite()?.0.to_string())?;
+        ada.writes("before")?;
+        bob.sees("before")?;
+        Ok((relay, ada, bob))
+    }
+}
+
 /// Both hold the same messages, each once, in one order.
 fn settled(ada: &Person<'_>, bob: &Person<'_>, texts: &[&str]) -> Result<()> {
     for person in [ada, bob] {
@@ -132,11 +144,7 @@ fn a_relay_is_joined_by_link() -> Result<()> {
 
 fn the_host_gets_another_address() -> Result<()> {
     let scene = Scene::new(2)?;
-    let relay = scene.relay()?;
-    let ada = scene.ada(&relay)?;
-    let bob = scene.bob(&relay.invite()?.0.to_string())?;
-    ada.writes("before")?;
-    bob.sees("before")?;
+    let (_relay, ada, bob) = scene.together()?;
     let host = &scene.network.hosts[0];
     host.remove_address(host.address)?;
     bob.writes("on the way")?;
@@ -151,11 +159,7 @@ fn the_host_gets_another_address() -> Result<()> {
 
 fn the_guests_wifi_goes_and_comes_back() -> Result<()> {
     let scene = Scene::new(2)?;
-    let relay = scene.relay()?;
-    let ada = scene.ada(&relay)?;
-    let bob = scene.bob(&relay.invite()?.0.to_string())?;
-    ada.writes("before")?;
-    bob.sees("before")?;
+    let (_relay, ada, bob) = scene.together()?;
     scene.network.hosts[1].link(false)?;
     ada.writes("meanwhile")?;
     ada.sees("meanwhile")?;
@@ -172,11 +176,7 @@ fn the_guests_wifi_goes_and_comes_back() -> Result<()> {
 
 fn the_host_quits_and_starts_again() -> Result<()> {
     let scene = Scene::new(2)?;
-    let relay = scene.relay()?;
-    let ada = scene.ada(&relay)?;
-    let bob = scene.bob(&relay.invite()?.0.to_string())?;
-    ada.writes("before")?;
-    bob.sees("before")?;
+    let (relay, ada, bob) = scene.together()?;
     relay.stop()?;
     bob.writes("meanwhile")?;
     bob.is_told("host is there, but hosts nothing now")?;
@@ -190,11 +190,7 @@ fn the_host_quits_and_starts_again() -> Result<()> {
 
 fn the_host_sleeps_and_wakes() -> Result<()> {
     let scene = Scene::new(2)?;
-    let relay = scene.relay()?;
-    let ada = scene.ada(&relay)?;
-    let bob = scene.bob(&relay.invite()?.0.to_string())?;
-    ada.writes("before")?;
-    bob.sees("before")?;
+    let (relay, ada, bob) = scene.together()?;
     relay.sleep()?;
     bob.writes("meanwhile")?;
     sleep(LONG_ABSENCE);
