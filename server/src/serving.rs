@@ -128,12 +128,11 @@ impl Connections {
     /// Agrees with the peer on what is spoken, and goes on with HTTP.
     async fn agree<S>(self, accept: impl Accept<S>, socket: S, peer: SocketAddr, newcomer: OwnedSemaphorePermit) {
         let mut agreed = Box::pin(accept.accept(socket, peer));
-        let (agreed, newcomer) = match timeout(NEWCOMER_PATIENCE, &mut agreed).await {
-            Ok(done) => (done, Some(newcomer)),
-            Err(_) => {
-                drop(newcomer);
-                (agreed.await, None)
-            }
+        let (agreed, newcomer) = if let Ok(done) = timeout(NEWCOMER_PATIENCE, &mut agreed).await {
+            (done, Some(newcomer))
+        } else {
+            drop(newcomer);
+            (agreed.await, None)
         };
         match agreed {
             Ok(socket) => tokio::select! {
