@@ -14,6 +14,10 @@ pub const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long a relay is looked for by mDNS: it answers within a second, unless multicast is blocked.
 pub const NEARBY_TIME_MAX: Duration = Duration::from_secs(4);
 
+/// How often the network is asked anew for a relay on the LAN that is not where it was. An announcement that was lost or
+/// misunderstood costs that much.
+pub const LOOK_ANEW_EVERY: Duration = Duration::from_secs(5);
+
 /// Longest wait between attempts to reach a relay on the LAN: it has few clients, and they are in the same room.
 pub const LAN_RETRY_MAX: Duration = Duration::from_secs(5);
 

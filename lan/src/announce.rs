@@ -5,6 +5,7 @@ use circles_protocol::{
     lan::{Fingerprint, SERVICE, txt},
 };
 use mdns_sd::{IfKind, ServiceDaemon, ServiceInfo};
+use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::daemon::on_each_network;
@@ -37,10 +38,13 @@ pub struct Announcement {
 impl Announcement {
     /// Begins to announce.
     pub fn start(what: Announced) -> Self {
-        let task = tokio::spawn(on_each_network(async move |daemon: &ServiceDaemon| {
-            daemon.register(service(&what)?)?;
-            std::future::pending().await
-        }));
+        let task = tokio::spawn(async move {
+            let announce = async move |daemon: &ServiceDaemon, _| {
+                daemon.register(service(&what)?)?;
+                std::future::pending().await
+            };
+            on_each_network(&Notify::new(), announce).await
+        });
         Self { _task: AbortOnDropHandle::new(task) }
     }
 }

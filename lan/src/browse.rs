@@ -11,7 +11,7 @@ use circles_protocol::{
     lan::{ADDRESSES_MAX, Fingerprint, SERVICE, txt},
 };
 use mdns_sd::{ResolvedService, ServiceDaemon, ServiceEvent};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::daemon::on_each_network;
@@ -39,12 +39,13 @@ pub struct Browser(Arc<Mutex<Weak<Browsing>>>);
 /// What is on the network now, and from now on. Cheap to clone; the search ends with the last clone.
 #[derive(Clone)]
 pub struct Sightings {
-    _search: Arc<Browsing>,
+    search: Arc<Browsing>,
     seen: watch::Receiver<HashMap<String, Sighting>>,
 }
 
 struct Browsing {
     seen: watch::Receiver<HashMap<String, Sighting>>,
+    anew: Arc<Notify>,
     _task: AbortOnDropHandle<std::convert::Infallible>,
 }
 
@@ -57,7 +58,7 @@ impl Browser {
             *current = Arc::downgrade(&of);
             of
         });
-        Sightings { seen: of.seen.clone(), _search: of }
+        Sightings { seen: of.seen.clone(), search: of }
     }
 }
 
@@ -80,6 +81,11 @@ impl Sightings {
         seen.values().filter(|it| it.key == *key).flat_map(|it| it.addresses.iter().copied()).collect()
     }
 
+    /// Asks the network again: an announcement may have been lost, or not understood.
+    pub fn look_anew(&self) {
+        self.search.anew.notify_one();
+    }
+
     /// Returns when something changes after the last call. Cancel safe.
     pub async fn changed(&mut self) {
         self.seen.changed().await.expect("the search goes on while it is held");
@@ -89,16 +95,23 @@ impl Sightings {
 impl Browsing {
     fn start() -> Self {
         let (tell, seen) = watch::channel(HashMap::new());
-        let task = tokio::spawn(on_each_network(async move |daemon: &ServiceDaemon| {
-            let events = daemon.browse(SERVICE)?;
-            // What was on the network before may not be on this one.
-            tell.send_if_modified(|seen| !std::mem::take(seen).is_empty());
-            while let Ok(event) = events.recv_async().await {
-                tell.send_if_modified(|seen| take(seen, event));
-            }
-            Ok(())
-        }));
-        Self { seen, _task: AbortOnDropHandle::new(task) }
+        let anew = Arc::new(Notify::new());
+        let asked = anew.clone();
+        let task = tokio::spawn(async move {
+            let browse = async move |daemon: &ServiceDaemon, same: bool| {
+                let events = daemon.browse(SERVICE)?;
+                // What was on the network before may not be on this one.
+                if !same {
+                    tell.send_if_modified(|seen| !std::mem::take(seen).is_empty());
+                }
+                while let Ok(event) = events.recv_async().await {
+                    tell.send_if_modified(|seen| take(seen, event));
+                }
+                Ok(())
+            };
+            on_each_network(&asked, browse).await
+        });
+        Self { seen, anew, _task: AbortOnDropHandle::new(task) }
     }
 }
 

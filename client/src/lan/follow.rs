@@ -3,10 +3,13 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use circles_lan::Sightings;
+use tokio::time::timeout;
 
 use super::Route;
+use crate::limits::LOOK_ANEW_EVERY;
 
-/// Learns each address that is announced for a relay, and calls `moved` when it is no longer where it was. Never returns.
+/// Learns each address that is announced for a relay, and calls `moved` when it is no longer where it was. While one is not
+/// `online`, the network is asked for it again and again. Never returns.
 pub async fn follow(route: Arc<Route>, mut sightings: Sightings, online: impl Fn() -> bool, moved: impl Fn()) {
     let mut before = BTreeSet::new();
     loop {
@@ -20,6 +23,9 @@ pub async fn follow(route: Arc<Route>, mut sightings: Sightings, online: impl Fn
             }
             before = now;
         }
-        sightings.changed().await;
+        let news = timeout(LOOK_ANEW_EVERY, sightings.changed()).await;
+        if news.is_err() && !online() {
+            sightings.look_anew();
+        }
     }
 }
