@@ -85,11 +85,17 @@ pub fn found(conn: &Connection, campus: CampusId, id: MessageId, me: PersonId) -
     Ok(found > 0)
 }
 
-/// The circles that are still to be compared.
-pub fn unsettled(conn: &Connection, campus: CampusId) -> rusqlite::Result<Vec<CircleId>> {
-    conn.prepare_cached("SELECT circle FROM unsettled WHERE campus = ?1")?
-        .query_map([campus.blob()], |row| Ok(CircleId::from_uuid(uuid(row, 0)?)))?
-        .collect()
+/// The circles that are still to be compared, and those that one is in again and has something to offer to.
+pub fn to_settle(conn: &Connection, eyes: Eyes) -> rusqlite::Result<Vec<CircleId>> {
+    conn.prepare_cached(
+        "SELECT circle FROM unsettled WHERE campus = ?1
+         UNION SELECT former.circle FROM former
+         JOIN membership ON membership.campus = former.campus AND membership.circle = former.circle
+             AND membership.person = former.author AND membership.state = 'joined'
+         WHERE former.campus = ?1 AND former.author = ?2",
+    )?
+    .query_map(params![eyes.campus.blob(), eyes.me.blob()], |row| Ok(CircleId::from_uuid(uuid(row, 0)?)))?
+    .collect()
 }
 
 /// Compares a circle with the present history, if that is known of it by now. Whether anything was done.
@@ -243,7 +249,11 @@ pub fn renewal(conn: &Connection, campus: CampusId) -> rusqlite::Result<Option<R
         .prepare_cached("SELECT renewed_at, offered FROM campus WHERE id = ?1")?
         .query_row([campus.blob()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let Some(at) = at else { return Ok(None) };
-    Ok(Some(Renewal { at: UnixMs(at), comparing: !unsettled(conn, campus)?.is_empty(), offered }))
+    Ok(Some(Renewal {
+        at: UnixMs(at),
+        comparing: conn.prepare_cached("SELECT 1 FROM unsettled WHERE campus = ?1")?.exists([campus.blob()])?,
+        offered,
+    }))
 }
 
 /// What counts as kept: what is in no circle that is still to be compared.

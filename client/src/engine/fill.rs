@@ -78,7 +78,7 @@ impl Engine {
     /// Compares what was held of a history before with the present one, circle by circle.
     async fn settle(&self) -> Result<(), ClientError> {
         let (eyes, now) = (self.eyes(), self.now());
-        for circle in self.0.cache.read(move |conn| Ok(history::unsettled(conn, eyes.campus)?)).await? {
+        for circle in self.0.cache.read(move |conn| Ok(history::to_settle(conn, eyes)?)).await? {
             let write = self.0.cache.write(Durability::Outbox, move |conn| history::settle(conn, eyes, circle, now));
             if write.await? {
                 self.wrote(Touched { timelines: [circle].into(), campus: true, ..Touched::default() });
