@@ -109,7 +109,13 @@ pub async fn serve<L: Listener>(listener: L, router: Router, accept: impl Accept
                 continue;
             }
         };
-        connections.tasks.spawn(connections.clone().agree(accept.clone(), socket, peer, newcomer));
+        let (shared, accept) = (connections.clone(), accept.clone());
+        connections.tasks.spawn(async move {
+            tokio::select! {
+                () = shared.agree(accept.clone(), socket, peer, newcomer) => {}
+                () = accept.hung_up() => {}
+            }
+        });
     }
     drop(listener);
     connections.tasks.close();
@@ -135,10 +141,7 @@ impl Connections {
             (agreed.await, None)
         };
         match agreed {
-            Ok(socket) => tokio::select! {
-                () = self.run(socket, peer, newcomer, accept.clone()) => {}
-                () = accept.hung_up() => {}
-            },
+            Ok(socket) => self.run(socket, peer, newcomer, accept.clone()).await,
             Err(error) => tracing::debug!(%error, %peer, "a connection was not agreed on"),
         }
     }

@@ -52,8 +52,6 @@ pub struct Config {
     pub dir: PathBuf,
     /// What is broken on purpose.
     pub breakage: Option<Breakage>,
-    /// Whether what a restored relay lost has to come back from the clients.
-    pub strict_restore: bool,
     /// Whether the lines of the trace are kept.
     pub keep_trace: bool,
 }
@@ -246,7 +244,6 @@ fn shared(config: &Config) -> Shared {
         counts: Mutex::default(),
         violations: Mutex::default(),
         breakage: config.breakage,
-        strict_restore: config.strict_restore,
         now_ms: AtomicI64::new(0),
         lively: AtomicBool::new(false),
         links: Mutex::default(),

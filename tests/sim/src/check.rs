@@ -30,8 +30,6 @@ pub struct Checker {
     people: BTreeMap<usize, String>,
     /// The relay was restored from an older copy: caches may hold more than its database.
     pub restored: bool,
-    /// Posts that were answered before the copy that the relay was restored from.
-    pub answered_before_copy: Option<BTreeSet<circles_protocol::MessageId>>,
 }
 
 impl Checker {
@@ -46,7 +44,6 @@ impl Checker {
             claim_slack_ms,
             people: BTreeMap::new(),
             restored: false,
-            answered_before_copy: None,
         }
     }
 

@@ -229,7 +229,6 @@ impl Faults {
         blocking(circles_relay::backup(&self.settings(), &target))?;
         self.note("the campus is copied", "copies of the campus");
         self.copy = Some(target);
-        checker.answered_before_copy = (!self.shared.strict_restore).then(|| lock(&self.shared.answered).clone());
         Ok(())
     }
 

@@ -66,8 +66,6 @@ impl fmt::Display for Summary {
 pub struct Runner {
     /// The program that runs one.
     pub program: PathBuf,
-    /// Whether clients have to bring back what a restored relay lost.
-    pub strict_restore: bool,
 }
 
 impl Runner {
@@ -78,9 +76,6 @@ impl Runner {
         command.arg("--seed").arg(seed.to_string()).arg("--dir").arg(dir.path());
         if let Some(breakage) = breakage.and_then(|it| it.to_possible_value()) {
             command.arg("--breakage").arg(breakage.get_name());
-        }
-        if self.strict_restore {
-            command.arg("--strict-restore");
         }
         if let Some(trace) = trace {
             command.arg("--trace").arg(trace);

@@ -33,8 +33,6 @@ pub struct Shared {
     pub violations: Mutex<Vec<String>>,
     /// What is broken on purpose.
     pub breakage: Option<Breakage>,
-    /// What a restored relay lost has to come back from the clients.
-    pub strict_restore: bool,
     /// Since the beginning; also while no host runs.
     pub now_ms: AtomicI64,
     /// People act on their own.

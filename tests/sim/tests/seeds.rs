@@ -4,7 +4,7 @@
 use circles_sim::{breakage::Breakage, runner::Runner};
 
 fn runner() -> Runner {
-    Runner { program: env!("CARGO_BIN_EXE_sim-seed").into(), strict_restore: false }
+    Runner { program: env!("CARGO_BIN_EXE_sim-seed").into() }
 }
 
 #[test]

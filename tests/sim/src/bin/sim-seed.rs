@@ -22,9 +22,6 @@ struct Options {
     /// What to break on purpose.
     #[arg(long, value_enum)]
     breakage: Option<Breakage>,
-    /// Demand that clients bring back what a restored relay lost.
-    #[arg(long)]
-    strict_restore: bool,
     /// Where to write everything that happened.
     #[arg(long)]
     trace: Option<PathBuf>,
@@ -48,7 +45,6 @@ fn main() -> anyhow::Result<()> {
         seed: options.seed,
         dir: options.dir,
         breakage: options.breakage,
-        strict_restore: options.strict_restore,
         keep_trace: options.trace.is_some(),
     })?;
     drop(clocks);

@@ -20,9 +20,6 @@ struct Options {
     /// Where the trace of a single seed goes.
     #[arg(long, default_value = "target/sim-trace.txt")]
     trace: PathBuf,
-    /// Demands that clients bring back what a restored relay lost.
-    #[arg(long)]
-    strict_restore: bool,
     /// Breaks something on purpose, and runs until it is noticed.
     #[arg(long, value_enum)]
     breakage: Option<Breakage>,
@@ -33,8 +30,7 @@ struct Options {
 
 fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
-    let runner =
-        Runner { program: std::env::current_exe()?.with_file_name("sim-seed"), strict_restore: options.strict_restore };
+    let runner = Runner { program: std::env::current_exe()?.with_file_name("sim-seed") };
     if let Some(seed) = options.seed {
         let report = runner.one(seed, options.breakage, Some(&options.trace))?;
         println!("{report:#?}\nThe trace is in {}.", options.trace.display());
