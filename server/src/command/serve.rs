@@ -1,6 +1,9 @@
 //! `circles-relay serve`
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    io::Write,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use anyhow::Context;
 use circles_protocol::InviteLink;
@@ -51,8 +54,11 @@ impl Serve {
             let lan = if settings.lan { Some(on_lan(&relay, &settings)?) } else { None };
             note_lan_port(&settings, lan.as_ref().map(LanHost::port))?;
             if let Some(code) = relay.first_invite() {
-                println!("The campus {:?} was created. Its owner joins, once, within 7 days, with", relay.campus().1);
-                println!("{}", told(&relay.link(code)));
+                say(&format!(
+                    "The campus {:?} was created. Its owner joins, once, within 7 days, with",
+                    relay.campus().1
+                ));
+                say(&told(&relay.link(code)));
             }
             let stop = CancellationToken::new();
             let signals = stop_on_signal(stop.clone())?;
@@ -79,11 +85,19 @@ fn on_lan(relay: &Relay, settings: &Settings) -> anyhow::Result<LanHost> {
     let listener = bound(address).and_then(|it| it.listen(LISTEN_BACKLOG)).with_context(cannot)?;
     let lan = relay.lan(listener)?;
     let place = lan.place();
-    println!("On the LAN as {:?}, known by {}", relay.campus().1, place.key.words());
+    say(&format!("On the LAN as {:?}, known by {}", relay.campus().1, place.key.words()));
     if settings.lan_guests {
-        println!("Browsers open https://{}, warn, and are right to: tell your guests so.", place.addresses[0]);
+        say(&format!("Browsers open https://{}, warn, and are right to: tell your guests so.", place.addresses[0]));
     }
     Ok(lan)
+}
+
+/// Says something to whoever started the relay. That nobody reads it is no reason not to serve.
+fn say(text: &str) {
+    let mut output = std::io::stdout().lock();
+    if let Err(error) = writeln!(output, "{text}") {
+        tracing::debug!(%error, "nobody reads what is said");
+    }
 }
 
 /// An invite as it is told: its link, and for the LAN the code to type.
