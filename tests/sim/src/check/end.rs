@@ -169,6 +169,10 @@ impl Checker {
 
     /// After a restore: its author does not want the message, or has no circle to bring it back to.
     fn cannot_come_back(&self, id: circles_protocol::MessageId) -> bool {
+        // Also where its device crashed before it could note that it had written it.
+        if lock(&self.shared.intents).get(&id).is_some_and(|all| all.iter().any(|it| it.text.is_none())) {
+            return self.restored;
+        }
         let diary = lock(&self.shared.diary);
         let Some(written) = diary.iter().find(|it| it.id == id).filter(|_| self.restored) else { return false };
         let circle = written.circle.uuid().simple().to_string();
