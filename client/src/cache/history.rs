@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use circles_protocol::{CampusId, CircleId, Cursor, MessageId, PersonId, Scope, UnixMs};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::{
     Blob, ledger,
@@ -72,8 +72,13 @@ const FORMER: &str = "INSERT OR REPLACE INTO former
 /// Makes room for a message at its number: another that stood there belongs to a history before.
 pub fn make_room(conn: &Connection, it: &circles_protocol::Message, campus: CampusId) -> rusqlite::Result<()> {
     let keys = params![campus.blob(), it.circle_id.blob(), i64::from(it.seq), it.id.blob()];
-    conn.execute(&format!("{FORMER} WHERE campus = ?1 AND circle = ?2 AND seq = ?3 AND id <> ?4"), keys)?;
-    conn.execute("DELETE FROM message WHERE campus = ?1 AND circle = ?2 AND seq = ?3 AND id <> ?4", keys)?;
+    keep(conn, "campus = ?1 AND circle = ?2 AND seq = ?3 AND id <> ?4", keys)
+}
+
+/// Moves the messages of a history before for which a condition holds.
+fn keep(conn: &Connection, condition: &str, keys: &[&dyn ToSql]) -> rusqlite::Result<()> {
+    conn.execute(&format!("{FORMER} WHERE {condition}"), keys)?;
+    conn.execute(&format!("DELETE FROM message WHERE {condition}"), keys)?;
     Ok(())
 }
 
@@ -111,8 +116,7 @@ pub fn settle(conn: &Connection, eyes: Eyes, circle: CircleId, now: UnixMs) -> R
         }
     }
     let keys = params![eyes.campus.blob(), circle.blob()];
-    conn.execute(&format!("{FORMER} WHERE campus = ?1 AND circle = ?2 AND version = 0"), keys)?;
-    conn.execute("DELETE FROM message WHERE campus = ?1 AND circle = ?2 AND version = 0", keys)?;
+    keep(conn, "campus = ?1 AND circle = ?2 AND version = 0", keys)?;
     // Of a circle that the relay no longer knows, or that one is no longer in, what is held is all that there is.
     let done = !joined || offer(conn, eyes, circle, now)?;
     conn.execute("DELETE FROM reaction WHERE campus = ?1 AND circle = ?2 AND version = 0", keys)?;
