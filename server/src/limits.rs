@@ -44,6 +44,9 @@ pub const LAST_SEEN_INTERVAL: Duration = Duration::from_mins(1);
 /// Most devices whose last sight is remembered in memory; above it the memory starts anew.
 pub const LAST_SEEN_DEVICES_MAX: usize = 100_000;
 
+/// Most tokens of which is remembered whose they are, at 64 bytes each; above it the memory starts anew.
+pub const TOKENS_KNOWN_MAX: usize = 100_000;
+
 /// Most keys (persons or addresses) that a rate limiter remembers before it forgets those that are quiet.
 pub const RATE_KEYS_MAX: usize = 100_000;
 

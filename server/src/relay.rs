@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::{
     access::Who,
-    api::{self, Rates, Sightings},
+    api::{self, Rates, Sightings, Tokens},
     clock,
     ephemeral::{self, Ephemeral},
     failure::Failure,
@@ -46,6 +46,7 @@ struct Inner {
     ephemeral: Arc<Ephemeral>,
     streams: OpenStreams,
     rates: Rates,
+    tokens: Tokens,
     sightings: Sightings,
     /// It was told to stop, and goes on as before until whoever sends people to it has noticed.
     leaving: CancellationToken,
@@ -155,6 +156,7 @@ impl Relay {
             writer,
             transport,
             streams: OpenStreams::default(),
+            tokens: Tokens::default(),
             sightings: Sightings::default(),
             leaving: CancellationToken::new(),
             stopping: CancellationToken::new(),
@@ -302,6 +304,10 @@ impl Relay {
 
     pub(crate) fn rates(&self) -> &Rates {
         &self.0.rates
+    }
+
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.0.tokens
     }
 
     /// Notes that a device is in use, at most once a minute.

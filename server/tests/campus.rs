@@ -314,3 +314,34 @@ async fn an_import_repeated_is_an_import_once() {
     assert_eq!(page.messages[0].created_at.0, 1_359_212_644_000);
     relay.stop().await;
 }
+
+#[tokio::test]
+async fn a_revoked_device_is_shut_out_of_everything_although_its_token_was_known() {
+    let relay = TestRelay::start().await;
+    let ada = relay.owner("Ada").await;
+    let cursor = ada.get::<Me>("/v1/me").await.cursor;
+    ada.ok::<()>(Method::DELETE, &format!("/v1/devices/{}", ada.joined.device_id), ()).await;
+    // What any of the routes asks for.
+    let body = json!({
+        "id": MessageId::new(), "name": "Name", "topic": "", "access": "open", "text": "text", "reply_to": null,
+        "emoji": "👍", "on": true, "seq": 0, "person_id": PersonId::new(), "role": "member", "circle_id": null,
+        "device": false, "max_uses": 1, "life_s": 3_600,
+    });
+    let open = ["/healthz", "/readyz", "/v1/invites/preview", "/v1/join"];
+    let mut asked = 0;
+    for route in include_str!("../src/api/routes.txt").lines() {
+        let (method, path) = route.split_once(' ').unwrap();
+        if open.contains(&path) {
+            continue;
+        }
+        let path = path.replace("{id}", &MessageId::new().to_string());
+        let path = path.replace("{person}", &PersonId::new().to_string());
+        let query = if path == "/v1/changes" { format!("?scope=campus&until={}", cursor.pos) } else { String::new() };
+        let method: Method = method.parse().unwrap();
+        let body = if method == Method::GET || method == Method::DELETE { Value::Null } else { body.clone() };
+        assert_eq!(ada.refused(method, &format!("{path}{query}"), body).await, Code::Unauthorized, "{route}");
+        asked += 1;
+    }
+    assert!(asked >= 29, "{asked}");
+    relay.stop().await;
+}

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, RwLock},
     time::Instant,
 };
 
@@ -16,10 +16,10 @@ use circles_protocol::{Code, DeviceId};
 use crate::{
     access::Who,
     failure::Failure,
-    limits::{LAST_SEEN_DEVICES_MAX, LAST_SEEN_INTERVAL},
+    limits::{LAST_SEEN_DEVICES_MAX, LAST_SEEN_INTERVAL, TOKENS_KNOWN_MAX},
     relay::Relay,
     secret::token_hash,
-    store::devices,
+    store::{Store, devices},
 };
 
 /// The cookie for browsers: their `EventSource` cannot send a header.
@@ -29,7 +29,8 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// A request with a valid token, within the person's rate limit.
+/// A request with a token that the campus knows, within the person's rate limit. Whether the device still counts is for the
+/// transaction to say that the request works in ([`Who::check`]).
 pub struct Auth(pub Who);
 
 impl FromRequestParts<Relay> for Auth {
@@ -47,10 +48,7 @@ impl FromRequestParts<Relay> for Auth {
             }
             token
         };
-        let hash = token_hash(&token);
-        let device = relay.store().read(move |conn| Ok::<_, Failure>(devices::by_token(conn, &hash)?)).await?;
-        let device = device.ok_or_else(|| Failure::of(Code::Unauthorized))?;
-        let who = Who { person: device.person_id, device: device.id };
+        let who = relay.tokens().who(&token, relay.store()).await?;
         if safe {
             relay.rates().read(who.person)?;
         } else {
@@ -115,6 +113,30 @@ fn forwarded_for(headers: &HeaderMap, hops: usize) -> Option<IpAddr> {
     let lines = headers.get_all(FORWARDED_FOR).iter().filter_map(|it| it.to_str().ok());
     let addresses: Vec<&str> = lines.flat_map(|it| it.split(',')).collect();
     addresses.get(addresses.len().checked_sub(hops)?)?.trim().parse().ok()
+}
+
+/// Whose the tokens are that were shown: asking the database for each request would be a second way to it. A token never
+/// belongs to another device, and that its device was revoked is found by [`Who::check`].
+#[derive(Default)]
+pub struct Tokens(RwLock<HashMap<[u8; 32], Who>>);
+
+impl Tokens {
+    async fn who(&self, token: &str, store: &Store) -> Result<Who, Failure> {
+        let hash = token_hash(token);
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&hash).copied();
+        if let Some(who) = known {
+            return Ok(who);
+        }
+        let device = store.read(move |conn| Ok::<_, Failure>(devices::by_token(conn, &hash)?)).await?;
+        let device = device.ok_or_else(|| Failure::of(Code::Unauthorized))?;
+        let who = Who { person: device.person_id, device: device.id };
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= TOKENS_KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(hash, who);
+        Ok(who)
+    }
 }
 
 /// When each device was last noted as seen.

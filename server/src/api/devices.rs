@@ -13,8 +13,11 @@ use crate::{failure::Failure, relay::Relay, store::devices, write};
 #[utoipa::path(get, path = "/v1/devices", tag = "devices",
     responses((status = 200, body = Devices), (status = "default", body = Problem)))]
 pub async fn list(State(relay): State<Relay>, Auth(who): Auth) -> Result<Json<Devices>, Failure> {
-    let listed = relay.store().read(move |conn| Ok::<_, Failure>(devices::of_person(conn, who.person)?)).await?;
-    let told = listed.into_iter().map(|it| Device {
+    let listed = relay.store().read(move |conn| {
+        who.check(conn)?;
+        Ok::<_, Failure>(devices::of_person(conn, who.person)?)
+    });
+    let told = listed.await?.into_iter().map(|it| Device {
         id: it.id,
         name: it.name,
         created_at: it.created_at,

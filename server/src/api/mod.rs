@@ -27,7 +27,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
-pub use auth::Sightings;
+pub use auth::{Sightings, Tokens};
 pub use rates::Rates;
 
 use crate::{relay::Relay, ui};

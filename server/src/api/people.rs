@@ -15,11 +15,15 @@ use crate::{failure::Failure, limits::PEOPLE_PAGE_MAX, relay::Relay, store::peop
     responses((status = 200, body = People), (status = "default", body = Problem)))]
 pub async fn list(
     State(relay): State<Relay>,
-    Auth(_): Auth,
+    Auth(who): Auth,
     Params(page): Params<PersonsAfter>,
 ) -> Result<Json<People>, Failure> {
     let limit = limit(page.limit, PEOPLE_PAGE_MAX, PEOPLE_PAGE_MAX)?;
-    let listed = relay.store().read(move |conn| Ok::<_, Failure>(people::page(conn, page.after, limit)?)).await?;
+    let read = relay.store().read(move |conn| {
+        who.check(conn)?;
+        Ok::<_, Failure>(people::page(conn, page.after, limit)?)
+    });
+    let listed = read.await?;
     let next = listed.last().filter(|_| listed.len() == limit as usize).map(|it| it.id);
     Ok(Json(People { people: listed, next }))
 }
