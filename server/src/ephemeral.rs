@@ -10,7 +10,7 @@ pub mod carry;
 mod presence;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -28,7 +28,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::presence::Registry;
+use self::{carry::Streams, presence::Registry};
 use crate::{
     audience::Audience,
     failure::Failure,
@@ -160,18 +160,27 @@ impl Ephemeral {
         self.present.lock().online(Instant::now())
     }
 
-    /// Everyone whose streams are open at this instance.
-    fn here(&self) -> HashSet<PersonId> {
-        lock(&self.present.here).keys().copied().collect()
+    /// How many streams of the person are open at other instances, as they told last.
+    pub fn streams_elsewhere(&self, person: PersonId) -> usize {
+        lock(&self.present.elsewhere).values().filter_map(|(streams, _)| streams.get(&person)).sum()
     }
 
-    /// Another instance has streams of these people: each counts as a stream.
-    fn elsewhere(&self, origin: Uuid, people: &HashSet<PersonId>, now: Instant) {
-        let before = lock(&self.present.elsewhere).insert(origin, (people.clone(), now));
-        let before = before.map(|it| it.0).unwrap_or_default();
+    /// Everyone whose streams are open at this instance.
+    fn here(&self) -> Streams {
+        lock(&self.present.here).clone()
+    }
+
+    /// Another instance has streams of these people: each counts as one stream.
+    fn elsewhere(&self, origin: Uuid, people: Streams, now: Instant) {
+        let mut elsewhere = lock(&self.present.elsewhere);
+        let before = elsewhere.remove(&origin).map(|it| it.0).unwrap_or_default();
         let mut registry = self.present.lock();
-        people.difference(&before).for_each(|it| registry.enter(*it, now));
-        before.difference(people).for_each(|it| registry.leave(*it, now));
+        people.keys().filter(|it| !before.contains_key(it)).for_each(|it| registry.enter(*it, now));
+        before.keys().filter(|it| !people.contains_key(it)).for_each(|it| registry.leave(*it, now));
+        if !people.is_empty() {
+            elsewhere.insert(origin, (people, now));
+        }
+        drop(elsewhere);
         drop(registry);
         self.present.changes.send_replace(());
     }
@@ -182,8 +191,7 @@ impl Ephemeral {
         let gone: Vec<Uuid> =
             lock(&self.present.elsewhere).iter().filter(|it| is_gone(it.1.1)).map(|it| *it.0).collect();
         for origin in gone {
-            self.elsewhere(origin, &HashSet::new(), now);
-            lock(&self.present.elsewhere).remove(&origin);
+            self.elsewhere(origin, Streams::new(), now);
         }
     }
 
@@ -196,7 +204,7 @@ impl Ephemeral {
 struct Present {
     registry: Mutex<Registry>,
     /// Streams of this instance, by person.
-    here: Mutex<HashMap<PersonId, usize>>,
+    here: Mutex<Streams>,
     elsewhere: Mutex<carry::Elsewhere>,
     changes: watch::Sender<()>,
 }

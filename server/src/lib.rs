@@ -24,6 +24,7 @@ mod limits;
 pub mod metrics;
 mod pace;
 mod private;
+mod rates;
 mod relay;
 mod secret;
 mod serving;

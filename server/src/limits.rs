@@ -50,6 +50,12 @@ pub const TOKENS_KNOWN_MAX: usize = 100_000;
 /// Most keys (persons or addresses) that a rate limiter remembers before it forgets those that are quiet.
 pub const RATE_KEYS_MAX: usize = 100_000;
 
+/// How often an instance tells the others what was used up: for so long a person may ask at each of them.
+pub const SPENT_EVERY: Duration = Duration::from_millis(100);
+
+/// Most persons or addresses of which is kept what they used up until it is told.
+pub const SPENT_KEYS_MAX: usize = 10_000;
+
 /// Most reactions of one person to one message: more is noise, and a page carries them all.
 pub const REACTIONS_PER_PERSON_MAX: u32 = 20;
 

@@ -14,13 +14,14 @@ use url::Url;
 
 use crate::{
     access::Who,
-    api::{self, Rates, Sightings, Tokens},
+    api::{self, Sightings, Tokens},
     clock,
     ephemeral::{self, Ephemeral},
     failure::Failure,
     lan::{LanError, LanHost, OnLan},
     limits::{FIRST_INVITE_LIFE, STOP_GRACE},
     pace::{Pace, in_place},
+    rates::Rates,
     serving::{self, Listener, Plain},
     settings::Settings,
     store::{OpenError, Store, StoreResult, campus, campus::Campus, invites::StoredInvite, people, session::Session},
@@ -45,7 +46,7 @@ struct Inner {
     transport: Transport,
     ephemeral: Arc<Ephemeral>,
     streams: OpenStreams,
-    rates: Rates,
+    rates: Arc<Rates>,
     tokens: Tokens,
     sightings: Sightings,
     /// It was told to stop, and goes on as before until whoever sends people to it has noticed.
@@ -140,12 +141,13 @@ impl Relay {
         let (tasks, closed) = (TaskTracker::new(), CancellationToken::new());
         let entered = runtime.enter();
         let ephemeral = Arc::new(Ephemeral::new(settings.presence_grace, transport.clone()));
-        transport.start(&store, &ephemeral, &campus.epoch, &tasks, &closed);
+        let rates = Arc::new(Rates::new(&settings));
+        transport.start(&store, &ephemeral, &rates, &campus.epoch, &tasks, &closed);
         let writer = Writer::start(link, campus.epoch.clone(), transport.clone(), pace).map_err(OpenError::Writer)?;
         drop(entered);
         tracing::info!(campus = %campus.name, epoch = %campus.epoch, database = %store.place(), "opened");
         Ok(Self(Arc::new(Inner {
-            rates: Rates::new(&settings),
+            rates,
             ephemeral,
             settings,
             campus,

@@ -17,7 +17,6 @@ mod members;
 mod messages;
 mod people;
 mod problem;
-mod rates;
 mod stream;
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
@@ -28,7 +27,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 pub use auth::{Sightings, Tokens};
-pub use rates::Rates;
 
 use crate::{relay::Relay, ui};
 

@@ -2,7 +2,8 @@
 //!
 //! Who types goes over as it is said. Who is online goes over as a list: each instance names the people whose streams are
 //! open there, when that changes and every few seconds, and one that is not heard of for a while has none. So a lost
-//! message mends itself, and an instance that starts or dies needs no ceremony.
+//! message mends itself, and an instance that starts or dies needs no ceremony. How often people asked goes over a few times
+//! a second.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,7 +19,10 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{Ephemeral, Signal};
-use crate::limits::{PRESENT_EVERY, PRESENT_PAUSE};
+use crate::{
+    limits::{PRESENT_EVERY, PRESENT_PAUSE, SPENT_EVERY},
+    rates::{Rates, Spent},
+};
 
 /// What one instance tells the others.
 #[derive(Serialize, Deserialize)]
@@ -29,29 +33,44 @@ enum Carried {
     Present {
         origin: Uuid,
         people: HashSet<PersonId>,
+        /// How many streams, of those who have more than one.
+        #[serde(default)]
+        several: HashMap<PersonId, usize>,
+    },
+    /// What was used up of people's allowances.
+    Spent {
+        origin: Uuid,
+        spent: Spent,
     },
 }
 
-/// The people of other instances, and when each was last heard of.
-pub type Elsewhere = HashMap<Uuid, (HashSet<PersonId>, Instant)>;
+/// The people of other instances, with how many streams, and when each instance was last heard of.
+pub type Elsewhere = HashMap<Uuid, (Streams, Instant)>;
+
+/// People, and how many streams each has.
+pub type Streams = HashMap<PersonId, usize>;
 
 /// What this instance has to tell.
 pub struct Outgoing {
     ephemeral: Arc<Ephemeral>,
+    rates: Arc<Rates>,
     said: broadcast::Receiver<Signal>,
     changes: watch::Receiver<()>,
     told: HashSet<PersonId>,
     told_at: Option<Instant>,
+    spent_at: Instant,
 }
 
 impl Outgoing {
-    pub fn new(ephemeral: &Arc<Ephemeral>) -> Self {
+    pub fn new(ephemeral: &Arc<Ephemeral>, rates: &Arc<Rates>) -> Self {
         Self {
             said: ephemeral.said.subscribe(),
             changes: ephemeral.changes(),
             ephemeral: ephemeral.clone(),
+            rates: rates.clone(),
             told: HashSet::new(),
             told_at: None,
+            spent_at: Instant::now(),
         }
     }
 
@@ -68,13 +87,23 @@ impl Outgoing {
                         return json(&Carried::Signal(signal));
                     }
                 }
+                () = sleep_until(self.spent_at + SPENT_EVERY) => {
+                    self.spent_at = Instant::now();
+                    if let Some(spent) = self.rates.spent() {
+                        return json(&Carried::Spent { origin: self.ephemeral.origin, spent });
+                    }
+                }
                 () = sleep_until(again) => return self.present(),
                 () = async {
                     sleep_until(pause).await;
                     // The sender is in `ephemeral`: it is there.
                     drop(self.changes.changed().await);
                 } => {
-                    if self.ephemeral.here() != self.told {
+                    let is_news = {
+                        let here = self.ephemeral.here();
+                        here.len() != self.told.len() || here.keys().any(|it| !self.told.contains(it))
+                    };
+                    if is_news {
                         return self.present();
                     }
                 }
@@ -83,9 +112,18 @@ impl Outgoing {
     }
 
     fn present(&mut self) -> String {
-        self.told = self.ephemeral.here();
+        let here = self.ephemeral.here();
+        self.told = here.keys().copied().collect();
         self.told_at = Some(Instant::now());
-        json(&Carried::Present { origin: self.ephemeral.origin, people: self.told.clone() })
+        json(&Carried::present(self.ephemeral.origin, here))
+    }
+}
+
+impl Carried {
+    fn present(origin: Uuid, here: Streams) -> Self {
+        let people = here.keys().copied().collect();
+        let several = here.into_iter().filter(|(_, streams)| *streams > 1).collect();
+        Self::Present { origin, people, several }
     }
 }
 
@@ -94,12 +132,14 @@ fn json(carried: &Carried) -> String {
 }
 
 /// Takes what another instance told; what is not understood is of a newer one, and passed over.
-pub fn take(ephemeral: &Ephemeral, message: &str, now: Instant) {
+pub fn take(ephemeral: &Ephemeral, rates: &Rates, message: &str, now: Instant) {
     match serde_json::from_str(message) {
         Ok(Carried::Signal(signal)) if signal.origin != ephemeral.origin => ephemeral.publish(signal),
-        Ok(Carried::Present { origin, people }) if origin != ephemeral.origin => {
-            ephemeral.elsewhere(origin, &people, now);
+        Ok(Carried::Present { origin, people, several }) if origin != ephemeral.origin => {
+            let streams = people.into_iter().map(|it| (it, several.get(&it).copied().unwrap_or(1)));
+            ephemeral.elsewhere(origin, streams.collect(), now);
         }
+        Ok(Carried::Spent { origin, spent }) if origin != ephemeral.origin => rates.charge(&spent),
         Ok(_) => {}
         Err(error) => tracing::debug!(%error, "what another instance told is not understood"),
     }
@@ -111,11 +151,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::limits::PRESENT_ELSEWHERE;
+    use crate::{limits::PRESENT_ELSEWHERE, settings::Settings};
 
     /// What `there` tells of its people, as `here` hears it.
     fn tell(here: &Ephemeral, there: &Ephemeral, now: Instant) {
-        take(here, &json(&Carried::Present { origin: there.origin, people: there.here() }), now);
+        let rates = Rates::new(&Settings::default());
+        take(here, &rates, &json(&Carried::present(there.origin, there.here())), now);
     }
 
     #[test]
@@ -135,9 +176,15 @@ mod tests {
         let _stay = there.enter(person);
         tell(&here, &there, now);
         assert_eq!(here.online(), HashSet::from([person]));
+        // How many there are counts for how many may be here.
+        let _second = there.enter(person);
+        assert_eq!(here.streams_elsewhere(person), 1, "as was told");
+        tell(&here, &there, now);
+        assert_eq!(here.streams_elsewhere(person), 2);
         // It dies: the next that any other tells finds it gone.
         let later = now + PRESENT_ELSEWHERE + Duration::from_secs(1);
         tell(&here, &super::super::tests::alone(), later);
         assert!(here.present.lock().online(later).is_empty());
+        assert_eq!(here.streams_elsewhere(person), 0);
     }
 }

@@ -26,7 +26,8 @@ use crate::{access::Who, failure::Failure, metrics, relay::Relay};
 
 /// Opens a stream from a cursor. Order: register for live changes, read the head, replay, live.
 pub async fn open(relay: Relay, who: Who, cursor: Option<Cursor>) -> Result<Live, Failure> {
-    let ticket = relay.streams().enter(who, relay.settings().streams_per_person)?;
+    let elsewhere = relay.ephemeral().streams_elsewhere(who.person);
+    let ticket = relay.streams().enter(who, elsewhere, relay.settings().streams_per_person)?;
     let listening = relay.transport().listen(who.person);
     let epoch = relay.epoch();
     let opening = relay.store().read(move |conn| backlog::opening(conn, who, &epoch, cursor.as_ref())).await?;

@@ -25,15 +25,15 @@ pub struct Ticket {
 }
 
 impl OpenStreams {
-    /// Counts a stream in, unless the person has too many.
-    pub fn enter(&self, who: Who, max: usize) -> Result<Ticket, Failure> {
+    /// Counts a stream in, unless the person has too many, together with those at other instances.
+    pub fn enter(&self, who: Who, elsewhere: usize, max: usize) -> Result<Ticket, Failure> {
         let mut by_person = self.lock();
-        let open = by_person.entry(who.person).or_default();
-        if *open >= max {
+        let open = by_person.get(&who.person).copied().unwrap_or_default();
+        if open + elsewhere >= max {
             let detail = format!("at most {max} streams of one person");
             return Err(Failure { retry_after_s: Some(5), ..Failure::new(Code::TooManyStreams, detail) });
         }
-        *open += 1;
+        by_person.insert(who.person, open + 1);
         metrics::streams(1);
         drop(by_person);
         Ok(Ticket { streams: self.clone(), person: who.person, _tracked: self.tracker.token() })

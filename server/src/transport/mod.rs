@@ -26,6 +26,7 @@ use self::{
 use crate::{
     ephemeral::{Ephemeral, Sent},
     limits::{RING_BYTES_MAX, SIGNALS_HELD_MAX},
+    rates::Rates,
     settings::Settings,
     store::{OpenError, Store},
 };
@@ -171,6 +172,7 @@ impl Transport {
         &self,
         store: &Arc<Store>,
         ephemeral: &Arc<Ephemeral>,
+        rates: &Arc<Rates>,
         epoch: &Epoch,
         tasks: &TaskTracker,
         stop: &CancellationToken,
@@ -190,7 +192,7 @@ impl Transport {
         if let Some(redis) = &self.0.redis {
             run(Box::pin(redis.clone().publish(store.clone())));
             run(Box::pin(redis.clone().read(self.clone())));
-            run(Box::pin(redis.clone().carry(ephemeral.clone())));
+            run(Box::pin(redis.clone().carry(ephemeral.clone(), rates.clone())));
         }
     }
 

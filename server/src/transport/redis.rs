@@ -30,6 +30,7 @@ use crate::{
         REDIS_APPEND_MAX, REDIS_BLOCK_MS, REDIS_CHECK, REDIS_QUEUE_MAX, REDIS_READ_MAX, REDIS_RETRY, REDIS_TIMEOUT,
     },
     metrics,
+    rates::Rates,
     store::{OpenError, Store, campus},
 };
 
@@ -226,27 +227,35 @@ impl Redis {
     }
 
     /// Carries what is told in passing between the instances, for ever. Loss is fine here, and only here.
-    pub async fn carry(self, ephemeral: Arc<Ephemeral>) {
-        let mut outgoing = carry::Outgoing::new(&ephemeral);
+    pub async fn carry(self, ephemeral: Arc<Ephemeral>, rates: Arc<Rates>) {
+        let mut outgoing = carry::Outgoing::new(&ephemeral, &rates);
         loop {
-            if let Err(error) = self.carry_while_up(&ephemeral, &mut outgoing).await {
-                tracing::debug!(%error, "who types and who is online is known of this instance only");
+            if let Err(error) = self.carry_while_up(&ephemeral, &rates, &mut outgoing).await {
+                tracing::debug!(%error, "who types, who is online and how often is asked is known of this instance only");
             }
             tokio::time::sleep(REDIS_RETRY.1).await;
         }
     }
 
-    async fn carry_while_up(&self, ephemeral: &Ephemeral, outgoing: &mut carry::Outgoing) -> RedisResult<()> {
+    async fn carry_while_up(
+        &self,
+        ephemeral: &Ephemeral,
+        rates: &Rates,
+        outgoing: &mut carry::Outgoing,
+    ) -> RedisResult<()> {
         let channel = format!("{}:passing", self.0.key);
         let mut listening = self.0.server.client().await?.get_async_pubsub().await?;
         listening.subscribe(&channel).await?;
         let mut heard = listening.into_on_message();
         let mut conn = self.0.server.connect(Some(REDIS_TIMEOUT)).await?;
+        // From while nobody could be told: long refilled.
+        drop(rates.spent());
         loop {
             tokio::select! {
                 message = heard.next() => {
                     let message = message.ok_or_else(|| strange("the subscription ended"))?;
-                    carry::take(ephemeral, &message.get_payload::<String>()?, tokio::time::Instant::now());
+                    let message: String = message.get_payload()?;
+                    carry::take(ephemeral, rates, &message, tokio::time::Instant::now());
                 }
                 message = outgoing.next() => {
                     let () = conn.publish(&channel, message).await?;

@@ -324,3 +324,51 @@ async fn a_failover_by_sentinel_loses_nothing_and_the_new_master_is_used() {
     assert!(newest.contains(&format!("afterwards {after}")), "{newest}");
     scene.close().await;
 }
+
+/// How often the person can write in a row until it is too often; at most `most` times.
+async fn writes(person: &Person, circle: CircleId, most: usize) -> usize {
+    let path = format!("/v1/circles/{circle}/messages");
+    for n in 0..most {
+        let response = person.send(Method::POST, &path, Some(&json!(message("again")))).await;
+        if response.status() == 429 {
+            return n;
+        }
+        assert!(response.status().is_success());
+    }
+    most
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn allowances_of_a_person_hold_over_all_instances() {
+    const BURST: usize = 40;
+    let redis = Redis::start().unwrap();
+    let settings = Settings { writes_burst: 40, writes_per_second: 1, streams_per_person: 3, ..with_redis(&redis) };
+    let mut scene = Scene::open(settings).await;
+    // So that both have found Redis.
+    scene.passes("first").await;
+    let (here, there) = (scene.ada.clone(), at(&scene.second, &scene.ada));
+    assert!(writes(&here, scene.general, BURST * 2).await >= BURST - 1);
+    // Each round waits for what a few messages take; what is refilled meanwhile is far from the burst.
+    let begun = Instant::now();
+    let mut written = 0;
+    while written < BURST {
+        let more = writes(&there, scene.general, 1).await;
+        written += more;
+        if more == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!("refused at the other instance after {:?} and {written} messages", begun.elapsed());
+    assert!(written < BURST / 2, "{written} more messages at the other instance");
+
+    let streams = (live(&here).await, live(&here).await, live(&here).await);
+    let begun = Instant::now();
+    while there.send(Method::GET, "/v1/stream", None).await.status() != 429 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "as many streams again at the other instance");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    println!("streams are counted after {:?}", begun.elapsed());
+    drop(streams);
+    scene.close().await;
+}
