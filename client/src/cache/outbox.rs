@@ -258,6 +258,9 @@ pub fn rewrite(conn: &Connection, campus: CampusId, message: MessageId, text: &s
 }
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::cache::empty;

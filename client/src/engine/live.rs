@@ -372,3 +372,6 @@ impl From<ClientError> for Trouble {
         Self::Client(error)
     }
 }
+
+#[cfg(test)]
+mod strange;

@@ -119,6 +119,20 @@ fn general(texts: &[&str]) -> (Campus, CircleId, Vec<Message>) {
 }
 
 #[test]
+fn a_message_that_changes_again_before_the_index_took_it_is_found_as_it_is_then() {
+    let mut campus = Campus::new();
+    let circle = campus.circle("General", CircleKind::Open, MembershipState::Joined);
+    let author = campus.eyes.me;
+    let mut message = campus.message(circle, 1, author, "the first words", 5);
+    message.text = "the second words".to_owned();
+    message.version = campus.next();
+    campus.apply(&Entity::Message(message));
+    campus.index();
+    assert!(campus.texts("first").is_empty());
+    assert_eq!(campus.texts("second"), ["the second words"]);
+}
+
+#[test]
 fn a_message_is_found_in_any_script_as_one_types() {
     let (campus, ..) = general(&[
         "The Café is open",

@@ -1,0 +1,193 @@
+//! The outbox against a model: a list in memory, and the rules of design 3.7 as arithmetic on it.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::cache::empty;
+
+/// What a person, the network or a relay does.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Writes a message in a circle.
+    Post(usize),
+    /// Writes another text for one of the messages.
+    Edit(usize),
+    /// Deletes one of the messages.
+    Delete(usize),
+    /// Has read a circle up to a number.
+    Read(usize, u64),
+    /// Takes what one of the messages still has to say back.
+    Discard(usize),
+    /// Tries again what was refused of one of the messages.
+    Retry(usize),
+    /// The next item goes out; this comes of it.
+    Send(Outcome),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    Delivered,
+    NoAnswer,
+    Refused,
+    /// The program ends, or the answer is lost with it.
+    Crash,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let outcome = prop_oneof![
+        4 => Just(Outcome::Delivered),
+        2 => Just(Outcome::NoAnswer),
+        2 => Just(Outcome::Refused),
+        1 => Just(Outcome::Crash),
+    ];
+    prop_oneof![
+        4 => (0..3_usize).prop_map(Step::Post),
+        2 => (0..8_usize).prop_map(Step::Edit),
+        1 => (0..8_usize).prop_map(Step::Delete),
+        1 => (0..3_usize, 1..9_u64).prop_map(|(circle, seq)| Step::Read(circle, seq)),
+        1 => (0..8_usize).prop_map(Step::Discard),
+        2 => (0..8_usize).prop_map(Step::Retry),
+        8 => outcome.prop_map(Step::Send),
+    ]
+}
+
+/// What the model knows of an item.
+#[derive(Clone, Debug, PartialEq)]
+struct Known {
+    circle: CircleId,
+    message: Option<MessageId>,
+    intent: Intent,
+    state: State,
+}
+
+/// The items in the order written.
+#[derive(Default)]
+struct Model(Vec<Known>);
+
+impl Model {
+    fn push(&mut self, circle: CircleId, message: Option<MessageId>, intent: Intent) {
+        if matches!(intent, Intent::Read { .. }) {
+            let waits = |it: &Known| it.circle == circle && it.is_read() && it.state == State::Queued;
+            self.0.retain(|it| !waits(it));
+        }
+        self.0.push(Known { circle, message, intent, state: State::Queued });
+    }
+
+    /// The oldest that is not refused, and has nothing refused before it in its circle.
+    fn next(&mut self) -> Option<&mut Known> {
+        let at = (0..self.0.len()).find(|at| {
+            let it = &self.0[*at];
+            let is_blocked = self.0[..*at].iter().any(|before| before.circle == it.circle && before.is_refused());
+            !it.is_refused() && (it.is_read() || !is_blocked)
+        });
+        at.map(|at| &mut self.0[at])
+    }
+
+    fn discard(&mut self, message: MessageId) {
+        let is_out = |it: &Known| matches!(it.state, State::Sending | State::Tried);
+        self.0.retain(|it| it.message != Some(message) || is_out(it));
+    }
+}
+
+impl Known {
+    fn is_read(&self) -> bool {
+        matches!(self.intent, Intent::Read { .. })
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(self.state, State::Failed(_))
+    }
+}
+
+/// What the database holds, in the order written.
+fn stored(conn: &Connection, campus: CampusId, circles: &[CircleId]) -> Vec<Known> {
+    let mut items: Vec<Item> = circles.iter().flat_map(|it| of_circle(conn, campus, *it).unwrap()).collect();
+    items.sort_by_key(|it| it.n);
+    items
+        .into_iter()
+        .map(|it| Known { circle: it.circle, message: it.message, intent: it.intent, state: it.state })
+        .collect()
+}
+
+proptest! {
+    /// Whatever happens: the outbox holds what the model holds, in the order written; what goes out next is what may; and
+    /// the posts of a circle are delivered in the order in which they were written.
+    #[test]
+    fn nothing_is_lost_and_the_order_of_each_circle_is_kept(steps in prop::collection::vec(step(), 0..60)) {
+        let (conn, campus) = (empty(), CampusId::new());
+        let circles: Vec<CircleId> = (0..3).map(|_| CircleId::new()).collect();
+        let mut messages: Vec<(CircleId, MessageId)> = Vec::new();
+        let mut delivered: Vec<MessageId> = Vec::new();
+        let mut model = Model::default();
+        for (n, step) in steps.into_iter().enumerate() {
+            let mut push = |circle, message, intent: Intent| {
+                push(&conn, campus, circle, message, &intent, UnixMs(0)).unwrap();
+                model.push(circle, message, intent);
+            };
+            match step {
+                Step::Post(circle) => {
+                    let id = MessageId::new();
+                    messages.push((circles[circle], id));
+                    push(circles[circle], Some(id), Intent::Post { text: format!("{n}"), reply_to: None });
+                }
+                Step::Edit(at) => if let Some((circle, id)) = messages.get(at) {
+                    push(*circle, Some(*id), Intent::Edit { text: format!("{n}") });
+                },
+                Step::Delete(at) => if let Some((circle, id)) = messages.get(at) {
+                    push(*circle, Some(*id), Intent::Delete);
+                },
+                Step::Read(circle, seq) => {
+                    push(circles[circle], None, Intent::Read { seq: seq.try_into().expect("small") });
+                }
+                Step::Discard(at) => if let Some((_, id)) = messages.get(at) {
+                    discard(&conn, campus, *id).unwrap();
+                    model.discard(*id);
+                },
+                Step::Retry(at) => if let Some((_, id)) = messages.get(at) {
+                    retry(&conn, campus, *id).unwrap();
+                    let refused = model.0.iter_mut().filter(|it| it.message == Some(*id) && it.is_refused());
+                    refused.for_each(|it| it.state = State::Queued);
+                },
+                Step::Send(outcome) => {
+                    let item = next(&conn, campus).unwrap();
+                    let known = model.next();
+                    prop_assert_eq!(item.as_ref().map(|it| (it.circle, it.message)), known.as_ref().map(|it| (it.circle, it.message)));
+                    let (Some(item), Some(known)) = (item, known) else { continue };
+                    let sent = sending(&conn, item.n).unwrap().expect("it was not refused");
+                    prop_assert_eq!(&sent.intent, &known.intent);
+                    match outcome {
+                        Outcome::Delivered => {
+                            remove(&conn, item.n).unwrap();
+                            if matches!(sent.intent, Intent::Post { .. }) {
+                                delivered.extend(sent.message);
+                            }
+                            let done = known.clone();
+                            let at = model.0.iter().position(|it| *it == done).expect("it was there");
+                            model.0.remove(at);
+                        }
+                        Outcome::NoAnswer => {
+                            tried(&conn, item.n).unwrap();
+                            known.state = State::Tried;
+                        }
+                        Outcome::Refused => {
+                            fail(&conn, item.n, "no").unwrap();
+                            known.state = State::Failed("no".to_owned());
+                        }
+                        Outcome::Crash => known.state = State::Sending,
+                    }
+                }
+            }
+            prop_assert_eq!(stored(&conn, campus, &circles), model.0.clone());
+        }
+        // In the order written, but for what was refused and tried again later: that keeps its place and so goes first.
+        for circle in circles {
+            let written: Vec<MessageId> = messages.iter().filter(|it| it.0 == circle).map(|it| it.1).collect();
+            let places: Vec<usize> =
+                delivered.iter().filter_map(|id| written.iter().position(|it| it == id)).collect();
+            prop_assert!(places.is_sorted(), "{places:?}");
+            let (waiting, failed) = counts(&conn, campus, circle).unwrap();
+            let left = model.0.iter().filter(|it| it.circle == circle && !it.is_read());
+            prop_assert_eq!(waiting + failed, u32::try_from(left.count()).expect("few"));
+        }
+    }
+}
