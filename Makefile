@@ -1,7 +1,7 @@
 # Everything that one does with Circles from the command line. The work is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt types bench-catch-up bench-search bench-window bench-relay profile-relay faults sim
+.PHONY: help run test fmt types bench-catch-up bench-search bench-window bench-relay profile-relay faults sim fuzz
 
 interface := $(shell find ui/src ui/public ui/index.html ui/package-lock.json ui/vite.config.ts ui/svelte.config.js -type f 2>/dev/null)
 
@@ -41,6 +41,9 @@ faults: bootstrap-test ## Three relays on Postgres and Redis while all of it bre
 
 sim: bootstrap-test ## Campus life in simulated time (SEEDS=200 FROM=1, or SEED=n for one and its trace; ARGS=--breakages)
 	@scripts/sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --from $(or $(FROM),1)) $(ARGS)
+
+fuzz: bootstrap-test ## Look for input that breaks something (SECONDS=60 for each of TARGETS="texts streams bodies")
+	@scripts/fuzz $(or $(SECONDS),60) $(TARGETS)
 
 types: bootstrap-test ## Write the interface's types anew from the Rust types
 	@scripts/types

@@ -11,6 +11,8 @@ mod client;
 pub mod coverage;
 mod engine;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod lan;
 mod limits;
 mod network;
