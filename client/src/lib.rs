@@ -13,6 +13,7 @@ mod engine;
 mod error;
 mod lan;
 mod limits;
+mod mentions;
 mod network;
 pub mod outside;
 mod search;

@@ -1,10 +1,8 @@
-//! The campuses of this device, their cursors, drafts, and joins under way.
+//! The campuses of this device, their cursors, and joins under way.
 
 use std::net::SocketAddr;
 
-use circles_protocol::{
-    CampusId, CircleId, Cursor, DeviceId, Epoch, PersonId, Pos, UnixMs, invite::url_of, lan::Fingerprint,
-};
+use circles_protocol::{CampusId, Cursor, DeviceId, Epoch, PersonId, Pos, UnixMs, invite::url_of, lan::Fingerprint};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use url::Url;
 
@@ -12,7 +10,6 @@ use super::{Blob, number, search, uuid};
 use crate::{
     error::ClientError,
     limits::{SET_ASIDE_BYTES_MAX, SET_ASIDE_MAX},
-    view::DraftView,
 };
 
 /// A campus as it is stored.
@@ -127,6 +124,7 @@ pub fn delete(conn: &Connection, campus: CampusId) -> rusqlite::Result<()> {
         "scope_head",
         "coverage",
         "set_aside",
+        "mute",
         "draft",
         "outbox",
         "former",
@@ -218,31 +216,5 @@ pub fn pending_join(conn: &Connection, link: &str) -> rusqlite::Result<(PersonId
 /// The join is done, or will not be tried again.
 pub fn end_pending_join(conn: &Connection, link: &str) -> rusqlite::Result<()> {
     conn.execute("DELETE FROM pending_join WHERE link = ?1", params![link])?;
-    Ok(())
-}
-
-/// The draft of a circle; an empty one if there is none.
-pub fn draft(conn: &Connection, campus: CampusId, circle: CircleId) -> Result<DraftView, ClientError> {
-    let body: Option<String> = conn
-        .prepare_cached("SELECT body FROM draft WHERE campus = ?1 AND circle = ?2")?
-        .query_row(params![campus.blob(), circle.blob()], |row| row.get(0))
-        .optional()?;
-    match body {
-        None => Ok(DraftView::default()),
-        Some(body) => serde_json::from_str(&body).map_err(|error| ClientError::Database(error.to_string())),
-    }
-}
-
-/// Keeps a draft; an empty one is deleted.
-pub fn set_draft(conn: &Connection, campus: CampusId, circle: CircleId, draft: &DraftView) -> Result<(), ClientError> {
-    if draft == &DraftView::default() {
-        conn.execute("DELETE FROM draft WHERE campus = ?1 AND circle = ?2", params![campus.blob(), circle.blob()])?;
-    } else {
-        let body = serde_json::to_string(draft).map_err(|error| ClientError::Database(error.to_string()))?;
-        conn.execute(
-            "INSERT OR REPLACE INTO draft (campus, circle, body) VALUES (?1, ?2, ?3)",
-            params![campus.blob(), circle.blob(), body],
-        )?;
-    }
     Ok(())
 }

@@ -10,7 +10,7 @@ use circles_protocol::{CampusId, CircleId, Cursor, MessageId, PersonId, Scope, U
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::{
-    Blob, ledger,
+    Blob, drafts, ledger, mutes,
     outbox::{self, Intent},
     uuid,
     views::{self, Eyes},
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Begins: nothing is complete any more, and nothing confirmed.
-pub fn begin(conn: &Connection, eyes: Eyes, now: UnixMs) -> rusqlite::Result<()> {
+pub fn begin(conn: &Connection, eyes: Eyes, now: UnixMs) -> Result<(), ClientError> {
     let campus = eyes.campus.blob();
     // Of one's own also what the new history has in an older state: the page that brings it would write over this.
     conn.execute(
@@ -46,6 +46,8 @@ pub fn begin(conn: &Connection, eyes: Eyes, now: UnixMs) -> rusqlite::Result<()>
     ] {
         conn.execute(sql, [campus])?;
     }
+    mutes::offer(conn, eyes.campus)?;
+    drafts::offer(conn, eyes.campus)?;
     conn.execute("UPDATE campus SET heads_due = 1, renewed_at = ?2 WHERE id = ?1", params![campus, now.0])?;
     Ok(())
 }

@@ -347,7 +347,7 @@ impl<'a> Batch<'a> {
         tracing::warn!(reason = ?reset.reason, "the relay's history is another one: everything is compared anew");
         // What came before belongs to the old history, and must not be written over the new one's beginning.
         self.store()?;
-        history::begin(self.conn, self.eyes, self.now).map_err(ClientError::from)?;
+        history::begin(self.conn, self.eyes, self.now)?;
         campuses::restart(self.conn, self.eyes.campus, &reset.epoch).map_err(ClientError::from)?;
         self.outcome.resync = true;
         self.outcome.touched.campus = true;
