@@ -6,11 +6,8 @@ use circles_protocol::{CampusId, Cursor, DeviceId, Epoch, PersonId, Pos, UnixMs,
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use url::Url;
 
-use super::{Blob, number, search, uuid};
-use crate::{
-    error::ClientError,
-    limits::{SET_ASIDE_BYTES_MAX, SET_ASIDE_MAX},
-};
+use super::{Blob, number, search, set_aside, uuid};
+use crate::error::ClientError;
 
 /// A campus as it is stored.
 #[derive(Clone, Debug)]
@@ -94,8 +91,8 @@ pub fn find(conn: &Connection, campus: CampusId) -> Result<CampusRow, ClientErro
 /// Stores a campus that was just joined.
 pub fn insert(conn: &Connection, it: &CampusRow, now: UnixMs) -> rusqlite::Result<()> {
     conn.execute(
-        "INSERT INTO campus (id, name, relay, person, device, hosted, joined_at, lan_key, lan_addresses)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO campus (id, name, relay, person, device, hosted, joined_at, lan_key, lan_addresses, opened_by)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             it.id.blob(),
             it.name,
@@ -105,7 +102,8 @@ pub fn insert(conn: &Connection, it: &CampusRow, now: UnixMs) -> rusqlite::Resul
             it.hosted,
             now.0,
             it.lan.as_ref().map(|it| *it.key.bytes()),
-            it.lan.as_ref().map(LanRow::text)
+            it.lan.as_ref().map(LanRow::text),
+            set_aside::VERSION
         ],
     )?;
     Ok(())
@@ -124,6 +122,7 @@ pub fn delete(conn: &Connection, campus: CampusId) -> rusqlite::Result<()> {
         "scope_head",
         "coverage",
         "set_aside",
+        "not_understood",
         "mute",
         "draft",
         "outbox",
@@ -175,29 +174,6 @@ pub fn advance(conn: &Connection, campus: CampusId, cursor: &Cursor) -> rusqlite
 /// Begins another history from its first position.
 pub fn restart(conn: &Connection, campus: CampusId, epoch: &Epoch) -> rusqlite::Result<()> {
     conn.execute("UPDATE campus SET epoch = ?2, pos = 0 WHERE id = ?1", params![campus.blob(), epoch.as_str()])?;
-    Ok(())
-}
-
-/// Keeps an event that could not be understood, and counts it. The same one comes again when its stretch is filled in.
-pub fn set_aside(conn: &Connection, campus: CampusId, event: &str, data: &str, reason: &str) -> rusqlite::Result<()> {
-    let mut end = data.len().min(SET_ASIDE_BYTES_MAX);
-    while !data.is_char_boundary(end) {
-        end -= 1;
-    }
-    let kept = conn.execute(
-        "INSERT INTO set_aside (campus, event, data, reason) SELECT ?1, ?2, ?3, ?4
-         WHERE NOT EXISTS (SELECT 1 FROM set_aside WHERE campus = ?1 AND event = ?2 AND data = ?3)",
-        params![campus.blob(), event, &data[..end], reason],
-    )?;
-    if kept == 0 {
-        return Ok(());
-    }
-    conn.execute(
-        "DELETE FROM set_aside WHERE campus = ?1
-         AND n <= (SELECT n FROM set_aside WHERE campus = ?1 ORDER BY n DESC LIMIT 1 OFFSET ?2)",
-        params![campus.blob(), SET_ASIDE_MAX],
-    )?;
-    conn.execute("UPDATE campus SET set_aside = set_aside + 1 WHERE id = ?1", params![campus.blob()])?;
     Ok(())
 }
 

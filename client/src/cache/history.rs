@@ -43,6 +43,8 @@ pub fn begin(conn: &Connection, eyes: Eyes, now: UnixMs) -> Result<(), ClientErr
         // Its numbers may mean other messages now: better something read is shown as unread than the other way round.
         "DELETE FROM read_marker WHERE campus = ?1",
         "DELETE FROM outbox WHERE campus = ?1 AND kind = 'read'",
+        // Its positions are none of the new history's.
+        "DELETE FROM not_understood WHERE campus = ?1",
     ] {
         conn.execute(sql, [campus])?;
     }

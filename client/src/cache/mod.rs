@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod mutes;
 pub mod outbox;
 pub mod search;
+pub mod set_aside;
 pub mod views;
 
 use std::{
@@ -77,6 +78,11 @@ impl Cache {
         let mut writer = connect(&path)?;
         migrate(&mut writer)?;
         let engine = engine_lock.is_some();
+        if engine {
+            let opening = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            set_aside::ask_again(&opening, set_aside::VERSION)?;
+            opening.commit()?;
+        }
         Ok(Self {
             writer: Arc::new(Mutex::new(writer)),
             readers: matches!(threads, Threads::Blocking).then(|| readers(&path)),
