@@ -66,6 +66,8 @@ pub struct Apply<'a> {
     campus: CampusId,
     me: PersonId,
     ledger: Ledger,
+    /// Whether there are messages of a history before; unknown until a message asks.
+    former: Option<bool>,
     /// What changed so far.
     pub touched: Touched,
 }
@@ -73,7 +75,7 @@ pub struct Apply<'a> {
 impl<'a> Apply<'a> {
     /// Begins. [`Apply::finish`] must follow in the same transaction.
     pub fn new(conn: &'a Connection, campus: CampusId, me: PersonId) -> Self {
-        Self { conn, campus, me, ledger: Ledger::default(), touched: Touched::default() }
+        Self { conn, campus, me, ledger: Ledger::default(), former: None, touched: Touched::default() }
     }
 
     /// The history that is held; none before the first event.
@@ -279,16 +281,29 @@ impl<'a> Apply<'a> {
             // Another message has its number.
             Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::ConstraintViolation => {
                 history::make_room(self.conn, it, self.campus)?;
+                self.former = Some(true);
                 self.upsert_message(it)?
             }
             done => done?,
         };
         if changed > 0 {
-            self.touched.campus |= history::found(self.conn, self.campus, it.id, self.me)?;
+            if self.has_former()? {
+                self.touched.campus |= history::found(self.conn, self.campus, it.id, self.me)?;
+            }
             self.touched.circles.entry(it.circle_id).or_default().insert(it.id);
             self.head_seq(it.circle_id, it.seq)?;
         }
         Ok(())
+    }
+
+    /// Nearly always there are none, and then not each message has to be looked for among them.
+    fn has_former(&mut self) -> rusqlite::Result<bool> {
+        if let Some(known) = self.former {
+            return Ok(known);
+        }
+        let found = history::has_former(self.conn, self.campus)?;
+        self.former = Some(found);
+        Ok(found)
     }
 
     /// In another history this message may have had another number.

@@ -86,6 +86,11 @@ fn keep(conn: &Connection, condition: &str, keys: &[&dyn ToSql]) -> rusqlite::Re
     Ok(())
 }
 
+/// Whether there are messages of a history before.
+pub fn has_former(conn: &Connection, campus: CampusId) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM former WHERE campus = ?1")?.exists([campus.blob()])
+}
+
 /// A message of somebody else's is in the present history; whether it was thought lost.
 pub fn found(conn: &Connection, campus: CampusId, id: MessageId, me: PersonId) -> rusqlite::Result<bool> {
     let found = conn
