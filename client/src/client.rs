@@ -28,7 +28,7 @@ use crate::{
         Cache, Durability,
         apply::Touched,
         campuses::{self, CampusRow, LanRow},
-        history,
+        drafts, history, mutes,
         outbox::{self, Intent},
         views,
     },
@@ -699,12 +699,26 @@ impl Client {
 
     /// What stands in a circle's composer.
     pub async fn draft(&self, campus: CampusId, circle: CircleId) -> Answer<DraftView> {
-        self.0.cache.read(move |conn| campuses::draft(conn, campus, circle)).await
+        self.0.cache.read(move |conn| Ok(drafts::get(conn, campus, circle)?)).await
     }
 
-    /// Keeps what stands in a circle's composer.
+    /// Keeps what stands in a circle's composer. The person's other devices are told when it has rested for two seconds, or
+    /// at once if nothing stands there any more; what is longer than a message may be stays on this device.
     pub async fn set_draft(&self, campus: CampusId, circle: CircleId, draft: DraftView) -> Answer<()> {
-        self.0.cache.write(Durability::Outbox, move |conn| campuses::set_draft(conn, campus, circle, &draft)).await
+        let engine = self.engine(campus)?;
+        let now = self.now();
+        self.0.cache.write(Durability::Outbox, move |conn| drafts::set(conn, campus, circle, draft, now)).await?;
+        engine.wrote(Touched::of(circle, None));
+        Ok(())
+    }
+
+    /// Mutes a circle on all of the person's devices, or no longer: no notices but of what mentions them.
+    pub async fn set_muted(&self, campus: CampusId, circle: CircleId, on: bool) -> Answer<()> {
+        let engine = self.engine(campus)?;
+        let now = self.now();
+        self.0.cache.write(Durability::Outbox, move |conn| mutes::set(conn, campus, circle, on, now)).await?;
+        engine.wrote(Touched::of(circle, None));
+        Ok(())
     }
 
     fn tell(&self, update: Update) {

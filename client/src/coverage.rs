@@ -50,6 +50,17 @@ impl Coverage {
         self.held.splice(first..end, [joined]);
     }
 
+    /// Holds nothing of this stretch from now on.
+    pub fn uncover(&mut self, stretch: Stretch) {
+        let around = |held: &Stretch| {
+            [
+                Stretch::new(held.after, held.until.min(stretch.after)),
+                Stretch::new(held.after.max(stretch.until), held.until),
+            ]
+        };
+        self.held = self.held.iter().flat_map(around).flatten().collect();
+    }
+
     /// What is held, ascending.
     pub fn stretches(&self) -> &[Stretch] {
         &self.held
@@ -101,11 +112,16 @@ mod tests {
         #[test]
         fn coverage_is_the_set_of_the_positions_covered(
             stretches in prop::collection::vec(stretch(), 0..12),
+            lost in prop::collection::vec(stretch(), 0..3),
             head in 0..=HEAD,
         ) {
-            let coverage = Coverage::of(stretches.iter().copied());
-            let model: BTreeSet<u64> =
-                stretches.iter().flat_map(|one| one.after.get() + 1..=one.until.get()).collect();
+            let positions = |one: &Stretch| one.after.get() + 1..=one.until.get();
+            let mut coverage = Coverage::of(stretches.iter().copied());
+            let mut model: BTreeSet<u64> = stretches.iter().flat_map(positions).collect();
+            for stretch in &lost {
+                coverage.uncover(*stretch);
+                model.retain(|it| !positions(stretch).contains(it));
+            }
 
             for value in 1..=HEAD {
                 prop_assert_eq!(coverage.holds(pos(value)), model.contains(&value));

@@ -15,6 +15,7 @@ mod error;
 pub mod fuzzing;
 mod lan;
 mod limits;
+mod mentions;
 mod network;
 pub mod outside;
 mod search;

@@ -74,6 +74,10 @@ pub const OTHER_PROCESS_LATEST: Duration = Duration::from_secs(5);
 /// Most unsent messages of a campus. Days offline fit; a runaway script does not fill the disk.
 pub const OUTBOX_MAX: u32 = 10_000;
 
+/// How long a draft rests before the other devices are told: people pause for less between words, so a message that is
+/// written in one go is not in the log before it is sent, and one that is left is on the other device before its owner is.
+pub const DRAFT_REST: Duration = Duration::from_secs(2);
+
 /// Events set aside that are kept, and how much of each, in bytes: enough to report a fault.
 pub const SET_ASIDE_MAX: u32 = 50;
 /// See [`SET_ASIDE_MAX`].

@@ -280,6 +280,8 @@ view! {
         pub failed: u32,
         /// Whether a draft is kept.
         pub draft: bool,
+        /// Whether one wants to be told of its messages only if they mention one.
+        pub muted: bool,
     }
 
     /// The last message of a circle, in short.
@@ -459,6 +461,13 @@ view! {
             /// Its circle; none: all of the campus.
             circle_id: Option<CircleId>,
         },
+        /// What stands in a circle's composer may have changed on another device: ask for it.
+        Draft {
+            /// Its campus.
+            campus_id: CampusId,
+            /// Its circle.
+            circle_id: CircleId,
+        },
         /// Who types in a circle changed. Nobody does where nothing was told, and without a stream.
         Typing {
             /// Its campus.
@@ -477,7 +486,8 @@ view! {
             /// Whether they are online.
             online: bool,
         },
-        /// Others wrote to one: for a notification, at most one a second for each circle.
+        /// Others wrote to one: for a notification, at most one a second for each circle; of a muted one only what mentions
+        /// one.
         Notice {
             /// The campus.
             campus_id: CampusId,

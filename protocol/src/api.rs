@@ -6,7 +6,7 @@ use ts_rs::TS;
 
 use crate::{
     cursor::{Cursor, Epoch},
-    entity::{Change, Circle, CircleKind, Membership, Message, Person, Reaction, Role},
+    entity::{Change, Circle, CircleKind, Draft, Membership, Message, Mute, Person, Reaction, Role},
     ids::{CampusId, CircleId, DeviceId, InviteId, MessageId, PersonId},
     limits::{
         EMOJI_BYTES_MAX, INVITE_LIFE_S_MAX, INVITE_USES_MAX, MESSAGE_TEXT_BYTES_MAX, NAME_CHARS_MAX, TOPIC_CHARS_MAX,
@@ -216,6 +216,12 @@ wire! {
         pub last: Option<Message>,
         /// That message's author, for members.
         pub last_author: Option<Person>,
+        /// Whether the person muted it, for members; none if they never did.
+        #[serde(default)]
+        pub mute: Option<Mute>,
+        /// What the person began to write there, for members; none if they never did.
+        #[serde(default)]
+        pub draft: Option<Draft>,
     }
 
     /// `GET /v1/circles`: the open circles, and the person's private ones. `GET /v1/circles/{id}` gets one.
@@ -303,6 +309,37 @@ wire! {
     pub struct MarkRead {
         /// The last message read.
         pub seq: Seq,
+    }
+
+    /// `PUT /v1/circles/{id}/mute`: be told of its messages, or only of those that mention one; answers with the [`Mute`] as
+    /// it then is, which is a newer one if there is.
+    pub struct SetMute {
+        /// Whether it is muted.
+        pub on: bool,
+        /// How long ago the person decided so, in ms. Not a time: clocks of devices differ. What is longer ago than fits,
+        /// 49 days, is as old as can be.
+        #[serde(default)]
+        pub age_ms: u32,
+    }
+
+    /// `PUT /v1/circles/{id}/draft`: what stands in the composer, for the person's other devices; answers with the [`Draft`]
+    /// as it then is, which is a newer one if there is. Whether there are such messages is not looked at: they may still
+    /// have to be sent.
+    #[derive(Validate)]
+    pub struct SetDraft {
+        /// Up to 16 KiB of UTF-8; empty if nothing stands there any more.
+        #[garde(custom(valid_draft))]
+        pub text: String,
+        /// The message that it will answer.
+        #[garde(skip)]
+        pub reply_to: Option<MessageId>,
+        /// The message that it will replace the text of.
+        #[garde(skip)]
+        pub editing: Option<MessageId>,
+        /// How long ago it was written, in ms, as in [`SetMute`].
+        #[serde(default)]
+        #[garde(skip)]
+        pub age_ms: u32,
     }
 }
 
@@ -435,6 +472,11 @@ pub fn valid_text<C>(value: &str, _: &C) -> garde::Result {
     if value.trim().is_empty() {
         return Err(garde::Error::new("must not be empty"));
     }
+    valid_draft(value, &())
+}
+
+/// A draft is what may become a text: at most 16 KiB.
+pub fn valid_draft<C>(value: &str, _: &C) -> garde::Result {
     if value.len() > MESSAGE_TEXT_BYTES_MAX {
         return Err(garde::Error::new(format!(
             "must have at most {MESSAGE_TEXT_BYTES_MAX} bytes, has {}",

@@ -52,6 +52,10 @@ pub enum Entity {
     ReadMarker(ReadMarker),
     /// A device was signed out; for its person's devices.
     RevokedDevice(RevokedDevice),
+    /// Whether a person wants to be told of a circle's messages.
+    Mute(Mute),
+    /// What a person began to write in a circle.
+    Draft(Draft),
 }
 
 impl Entity {
@@ -65,6 +69,8 @@ impl Entity {
             Self::Reaction(it) => it.version,
             Self::ReadMarker(it) => it.version,
             Self::RevokedDevice(it) => it.version,
+            Self::Mute(it) => it.version,
+            Self::Draft(it) => it.version,
         }
     }
 }
@@ -244,5 +250,43 @@ pub struct RevokedDevice {
     /// When it was signed out.
     pub revoked_at: UnixMs,
     /// Position of the change.
+    pub version: Pos,
+}
+
+/// Whether a person wants to be told of a circle's messages; one for each pair. Scope: the person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Mute {
+    /// The circle.
+    pub circle_id: CircleId,
+    /// Whose.
+    pub person_id: PersonId,
+    /// True: only of those that mention them.
+    pub on: bool,
+    /// When the person decided so, by the relay's clock. The newest decision wins, whichever arrives first.
+    pub changed_at: UnixMs,
+    /// Position of the last change.
+    pub version: Pos,
+}
+
+/// What a person began to write in a circle and has not sent; one for each pair. Scope: the person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Draft {
+    /// The circle.
+    pub circle_id: CircleId,
+    /// Whose.
+    pub person_id: PersonId,
+    /// The text, up to 16 KiB; empty once it was sent or given up.
+    pub text: String,
+    /// The message that it will answer.
+    pub reply_to: Option<MessageId>,
+    /// The message that it will replace the text of.
+    pub editing: Option<MessageId>,
+    /// When it was written, by the relay's clock. What was written last wins, whichever arrives first.
+    pub changed_at: UnixMs,
+    /// Position of the last change.
     pub version: Pos,
 }

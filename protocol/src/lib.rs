@@ -18,8 +18,8 @@ pub mod time;
 
 pub use cursor::{Cursor, Epoch};
 pub use entity::{
-    Change, Circle, CircleKind, Entity, Membership, MembershipState, Message, Person, Reaction, ReadMarker,
-    RevokedDevice, Role,
+    Change, Circle, CircleKind, Draft, Entity, Membership, MembershipState, Message, Mute, Person, Reaction,
+    ReadMarker, RevokedDevice, Role,
 };
 pub use ids::{CampusId, CircleId, DeviceId, InviteId, MessageId, PersonId};
 pub use invite::{InviteLink, LanPlace};

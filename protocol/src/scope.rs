@@ -16,7 +16,7 @@ pub enum Scope {
     Campus,
     /// The members of a circle; a membership change also reaches the person that it is about.
     Circle(CircleId),
-    /// The devices of one person: read markers.
+    /// The devices of one person: read markers, mutes, drafts.
     Person(PersonId),
 }
 

@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use circles_protocol::{
-    CircleKind, Code, InviteId, MessageId, PersonId, Role, Seq,
+    CircleKind, Code, Draft, InviteId, MessageId, Mute, PersonId, Role, Seq,
     api::{
         CircleState, CreateCircle, CreateInvite, Invite, InvitePreview, Invites, Joined, Me, MessagesPage, PostMessage,
         Receipt,
@@ -342,6 +342,39 @@ async fn a_revoked_device_is_shut_out_of_everything_although_its_token_was_known
         assert_eq!(ada.refused(method, &format!("{path}{query}"), body).await, Code::Unauthorized, "{route}");
         asked += 1;
     }
-    assert!(asked >= 29, "{asked}");
+    assert!(asked >= 31, "{asked}");
+    relay.stop().await;
+}
+
+/// What the devices of one person agree on: only they hear of it, the newest wins, and who is out keeps nothing.
+#[tokio::test]
+async fn mutes_and_drafts_are_their_persons_and_the_newest_wins() {
+    let relay = TestRelay::start().await;
+    let (ada, bob) = (relay.owner("Ada").await, relay.person("Bob").await);
+    let circle = ada.create("Room", CircleKind::Open).await;
+    let (mute, draft) = (format!("/v1/circles/{circle}/mute"), format!("/v1/circles/{circle}/draft"));
+    assert_eq!(bob.refused(Method::PUT, &mute, json!({"on": true})).await, Code::NotMember);
+    assert_eq!(bob.refused(Method::PUT, &draft, json!({"text": "hi"})).await, Code::NotMember);
+    bob.ok::<Value>(Method::POST, &format!("/v1/circles/{circle}/join"), ()).await;
+
+    let muted: Mute = bob.ok(Method::PUT, &mute, json!({"on": true})).await;
+    assert_eq!(bob.ok::<Mute>(Method::PUT, &mute, json!({"on": true})).await, muted, "twice is once");
+    let older: Mute = bob.ok(Method::PUT, &mute, json!({"on": false, "age_ms": 60_000})).await;
+    assert_eq!(older, muted, "decided before, arrived after");
+    let written: Draft = bob.ok(Method::PUT, &draft, json!({"text": "begun"})).await;
+    let older: Draft = bob.ok(Method::PUT, &draft, json!({"text": "from the train", "age_ms": 60_000})).await;
+    assert_eq!(older, written);
+    let long = "x".repeat(circles_protocol::limits::MESSAGE_TEXT_BYTES_MAX + 1);
+    assert_eq!(bob.refused(Method::PUT, &draft, json!({"text": long})).await, Code::InvalidBody);
+
+    let state: CircleState = bob.get(&format!("/v1/circles/{circle}")).await;
+    assert_eq!((state.mute, state.draft), (Some(muted), Some(written)));
+    let state: CircleState = ada.get(&format!("/v1/circles/{circle}")).await;
+    assert_eq!((state.mute, state.draft), (None, None), "nobody else's");
+
+    bob.ok::<Value>(Method::POST, &format!("/v1/circles/{circle}/leave"), ()).await;
+    bob.ok::<Value>(Method::POST, &format!("/v1/circles/{circle}/join"), ()).await;
+    let state: CircleState = bob.get(&format!("/v1/circles/{circle}")).await;
+    assert_eq!((state.mute.map(|it| it.on), state.draft.map(|it| it.text)), (Some(false), Some(String::new())));
     relay.stop().await;
 }

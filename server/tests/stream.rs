@@ -268,6 +268,10 @@ async fn the_events_of_a_stream_add_up_to_what_the_pages_say() {
     ada.ok::<serde_json::Value>(Method::PUT, &format!("/v1/messages/{}/reactions", second.id), react).await;
     ada.ok::<serde_json::Value>(Method::DELETE, &format!("/v1/messages/{}", second.id), ()).await;
     bob.ok::<serde_json::Value>(Method::PUT, &format!("/v1/circles/{circle}/read"), json!({"seq": 1})).await;
+    bob.ok::<serde_json::Value>(Method::PUT, &format!("/v1/circles/{circle}/mute"), json!({"on": true})).await;
+    for text in ["begun", "begun anew"] {
+        bob.ok::<serde_json::Value>(Method::PUT, &format!("/v1/circles/{circle}/draft"), json!({"text": text})).await;
+    }
     ada.ok::<serde_json::Value>(Method::PATCH, &format!("/v1/circles/{circle}"), json!({"topic": "t"})).await;
     bob.ok::<serde_json::Value>(Method::PATCH, "/v1/me", json!({"name": "Robert", "hue": 7})).await;
     ada.post(circle, "last").await;
@@ -315,5 +319,7 @@ fn key(change: &Change) -> String {
         E::Reaction(it) => format!("reaction {} {} {}", it.message_id, it.person_id, it.emoji),
         E::ReadMarker(it) => format!("read {} {}", it.circle_id, it.person_id),
         E::RevokedDevice(it) => format!("revoked {}", it.id),
+        E::Mute(it) => format!("mute {} {}", it.circle_id, it.person_id),
+        E::Draft(it) => format!("draft {} {}", it.circle_id, it.person_id),
     }
 }

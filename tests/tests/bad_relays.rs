@@ -73,6 +73,32 @@ impl Scene {
         found.await.map_err(|error| error.context(format!("it is {last:?}")))
     }
 
+    /// Among what Ada says is a change of a kind that Bob's app does not know, wherever it comes: in the stream and in the
+    /// pages that fill gaps.
+    async fn hears_of_a_poll(&self) -> Result<()> {
+        let renames = |body: &str| {
+            let mut out = String::new();
+            for (index, part) in body.split(r#""kind":"message""#).enumerate() {
+                if index > 0 {
+                    let poll = part.contains(r#""text":"a poll""#);
+                    out.push_str(if poll { r#""kind":"poll""# } else { r#""kind":"message""# });
+                }
+                out.push_str(part);
+            }
+            out.into_bytes()
+        };
+        self.meddler.meddle("/v1/", How::Rewrite(Arc::new(renames)));
+        self.bob.reconnect(self.bobs.id).await?;
+        for text in ["whole", "a poll", "whole again"] {
+            self.says(text).await?;
+        }
+        wait_for("the circle to be complete", async || {
+            let now = circle(&self.bob, &self.bobs, "General").await?;
+            Ok((now.head_seq.get() == 4 && now.missing == 0).then_some(()))
+        })
+        .await
+    }
+
     async fn set_aside(&self) -> Result<u32> {
         Ok(self.bob.status().await?.remove(0).set_aside)
     }
@@ -122,29 +148,25 @@ async fn an_event_that_is_too_large_is_set_aside_and_the_stream_goes_on() -> Res
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_a_newer_relay_is_set_aside_once_and_everything_else_is_complete() -> Result<()> {
     let scene = Scene::new(&[]).await?;
-    // The change is of an unknown kind wherever it comes: in the stream and in the pages that fill gaps.
-    let renames = |body: &str| {
-        let mut out = String::new();
-        for (index, part) in body.split(r#""kind":"message""#).enumerate() {
-            if index > 0 {
-                let poll = part.contains(r#""text":"a poll""#);
-                out.push_str(if poll { r#""kind":"poll""# } else { r#""kind":"message""# });
-            }
-            out.push_str(part);
-        }
-        out.into_bytes()
-    };
-    scene.meddler.meddle("/v1/", How::Rewrite(Arc::new(renames)));
-    scene.bob.reconnect(scene.bobs.id).await?;
-    for text in ["whole", "a poll", "whole again"] {
-        scene.says(text).await?;
-    }
-    wait_for("the circle to be complete", async || {
-        let now = circle(&scene.bob, &scene.bobs, "General").await?;
-        Ok((now.head_seq.get() == 4 && now.missing == 0).then_some(()))
-    })
-    .await?;
+    scene.hears_of_a_poll().await?;
     assert_eq!(scene.set_aside().await?, 1);
+    scene.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_set_aside_is_asked_for_again_by_another_version_of_the_app() -> Result<()> {
+    let mut scene = Scene::new(&[]).await?;
+    scene.hears_of_a_poll().await?;
+    scene.bob.close().await;
+    let data = scene.dir.path().join("bob");
+    // The app of before, which did not know polls; this one does, because nobody meddles any more.
+    let conn = rusqlite::Connection::open(data.join("circles.db"))?;
+    assert_eq!(conn.execute("UPDATE campus SET opened_by = '0.0.1'", [])?, 1);
+    drop(conn);
+    scene.meddler.stop_meddling();
+    scene.bob = client(&data).await?;
+    scene.bob_has(&["before", "whole", "a poll", "whole again"]).await?;
+    assert_eq!(scene.set_aside().await?, 0);
     scene.close().await
 }
 

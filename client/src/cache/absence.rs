@@ -8,7 +8,7 @@ use super::{
     Blob, number, uuid,
     views::{self, Eyes},
 };
-use crate::{limits::ABSENCE_MIN, view::Absence};
+use crate::{limits::ABSENCE_MIN, mentions::mentions, view::Absence};
 
 /// The stream is heard now.
 pub fn heard(conn: &Connection, campus: CampusId, now: UnixMs) -> rusqlite::Result<()> {
@@ -64,26 +64,4 @@ pub fn end(conn: &Connection, eyes: Eyes, now: UnixMs) -> rusqlite::Result<Optio
     conn.execute("DELETE FROM away_head WHERE campus = ?1", [eyes.campus.blob()])?;
     conn.execute("UPDATE campus SET away_since = NULL WHERE id = ?1", [eyes.campus.blob()])?;
     Ok(Some(absence))
-}
-
-/// Whether a text has `@` and the name in it, in any case, and the name ends there.
-fn mentions(text: &str, name: &str) -> bool {
-    let (text, at_name) = (text.to_lowercase(), format!("@{}", name.to_lowercase()));
-    text.match_indices(&at_name)
-        .any(|(at, found)| !text[at + found.len()..].starts_with(|next: char| next.is_alphanumeric() || next == '_'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::mentions;
-
-    #[test]
-    fn a_mention_is_the_whole_name() {
-        assert!(mentions("hi @Ada, there?", "ada"));
-        assert!(mentions("@ada", "Ada"));
-        assert!(mentions("@adam and @Ada.", "Ada"));
-        assert!(mentions("frag @Åsa Öberg!", "åsa öberg"));
-        assert!(!mentions("@adam", "Ada"));
-        assert!(!mentions("ada", "Ada"));
-    }
 }

@@ -4,15 +4,16 @@
 use std::collections::{HashMap, HashSet};
 
 use circles_protocol::{
-    CampusId, Change, Circle, CircleId, Cursor, Entity, Epoch, Membership, MembershipState, Message, MessageId, Person,
-    PersonId, Pos, Reaction, ReadMarker, Scope, Seq,
+    CampusId, Change, Circle, CircleId, Cursor, Draft, Entity, Epoch, Membership, MembershipState, Message, MessageId,
+    Mute, Person, PersonId, Pos, Reaction, ReadMarker, Scope, Seq,
     api::{CircleState, MessagesPage},
 };
 use rusqlite::{Connection, ErrorCode, params};
 
 use super::{
-    Blob, campuses, history,
+    Blob, campuses, drafts, history,
     ledger::Ledger,
+    mutes,
     views::{self, Eyes},
     word,
 };
@@ -29,6 +30,8 @@ pub struct Touched {
     pub people: bool,
     /// Whether there is something else to tell of the campus.
     pub campus: bool,
+    /// Circles whose draft may be another one.
+    pub drafts: HashSet<CircleId>,
     /// Messages of others that just came, by the stream: the last of each circle.
     pub news: HashMap<CircleId, MessageId>,
 }
@@ -52,6 +55,7 @@ impl Touched {
         self.timelines.extend(other.timelines);
         self.people |= other.people;
         self.campus |= other.campus;
+        self.drafts.extend(other.drafts);
         self.news.extend(other.news);
     }
 }
@@ -62,6 +66,8 @@ pub struct Apply<'a> {
     campus: CampusId,
     me: PersonId,
     ledger: Ledger,
+    /// Whether there are messages of a history before; unknown until a message asks.
+    former: Option<bool>,
     /// What changed so far.
     pub touched: Touched,
 }
@@ -69,7 +75,7 @@ pub struct Apply<'a> {
 impl<'a> Apply<'a> {
     /// Begins. [`Apply::finish`] must follow in the same transaction.
     pub fn new(conn: &'a Connection, campus: CampusId, me: PersonId) -> Self {
-        Self { conn, campus, me, ledger: Ledger::default(), touched: Touched::default() }
+        Self { conn, campus, me, ledger: Ledger::default(), former: None, touched: Touched::default() }
     }
 
     /// The history that is held; none before the first event.
@@ -127,6 +133,12 @@ impl<'a> Apply<'a> {
             self.reach(Scope::Circle(state.circle.id), state.head_pos, Some(state.head_seq))?;
             // It has no version here: the marker only grows, and its own change follows in the person's scope.
             self.read_marker(state.circle.id, state.read_seq, Pos::ZERO)?;
+            if let Some(mute) = &state.mute {
+                self.mute(mute)?;
+            }
+            if let Some(draft) = &state.draft {
+                self.draft(draft)?;
+            }
         }
         Ok(())
     }
@@ -183,8 +195,10 @@ impl<'a> Apply<'a> {
             Entity::ReadMarker(ReadMarker { circle_id, person_id, seq, version }) if *person_id == self.me => {
                 self.read_marker(*circle_id, *seq, *version)
             }
+            Entity::Mute(it) if it.person_id == self.me => self.mute(it),
+            Entity::Draft(it) if it.person_id == self.me => self.draft(it),
             // The stream ends by itself if it was this one; the list of devices is asked for when it is looked at.
-            Entity::ReadMarker(_) | Entity::RevokedDevice(_) => Ok(()),
+            Entity::ReadMarker(_) | Entity::Mute(_) | Entity::Draft(_) | Entity::RevokedDevice(_) => Ok(()),
         }
     }
 
@@ -267,16 +281,29 @@ impl<'a> Apply<'a> {
             // Another message has its number.
             Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::ConstraintViolation => {
                 history::make_room(self.conn, it, self.campus)?;
+                self.former = Some(true);
                 self.upsert_message(it)?
             }
             done => done?,
         };
         if changed > 0 {
-            self.touched.campus |= history::found(self.conn, self.campus, it.id, self.me)?;
+            if self.has_former()? {
+                self.touched.campus |= history::found(self.conn, self.campus, it.id, self.me)?;
+            }
             self.touched.circles.entry(it.circle_id).or_default().insert(it.id);
             self.head_seq(it.circle_id, it.seq)?;
         }
         Ok(())
+    }
+
+    /// Nearly always there are none, and then not each message has to be looked for among them.
+    fn has_former(&mut self) -> rusqlite::Result<bool> {
+        if let Some(known) = self.former {
+            return Ok(known);
+        }
+        let found = history::has_former(self.conn, self.campus)?;
+        self.former = Some(found);
+        Ok(found)
     }
 
     /// In another history this message may have had another number.
@@ -344,6 +371,21 @@ impl<'a> Apply<'a> {
             .execute(params![self.campus.blob(), circle.blob(), i64::from(seq), i64::from(version)])?;
         if changed > 0 {
             self.touched.circles.entry(circle).or_default();
+        }
+        Ok(())
+    }
+
+    fn mute(&mut self, it: &Mute) -> rusqlite::Result<()> {
+        if mutes::apply(self.conn, self.campus, it)? {
+            self.touched.circles.entry(it.circle_id).or_default();
+        }
+        Ok(())
+    }
+
+    fn draft(&mut self, it: &Draft) -> rusqlite::Result<()> {
+        if drafts::apply(self.conn, self.campus, it)? {
+            self.touched.circles.entry(it.circle_id).or_default();
+            self.touched.drafts.insert(it.circle_id);
         }
         Ok(())
     }

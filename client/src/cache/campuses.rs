@@ -1,19 +1,13 @@
-//! The campuses of this device, their cursors, drafts, and joins under way.
+//! The campuses of this device, their cursors, and joins under way.
 
 use std::net::SocketAddr;
 
-use circles_protocol::{
-    CampusId, CircleId, Cursor, DeviceId, Epoch, PersonId, Pos, UnixMs, invite::url_of, lan::Fingerprint,
-};
+use circles_protocol::{CampusId, Cursor, DeviceId, Epoch, PersonId, Pos, UnixMs, invite::url_of, lan::Fingerprint};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use url::Url;
 
-use super::{Blob, number, search, uuid};
-use crate::{
-    error::ClientError,
-    limits::{SET_ASIDE_BYTES_MAX, SET_ASIDE_MAX},
-    view::DraftView,
-};
+use super::{Blob, number, search, set_aside, uuid};
+use crate::error::ClientError;
 
 /// A campus as it is stored.
 #[derive(Clone, Debug)]
@@ -97,8 +91,8 @@ pub fn find(conn: &Connection, campus: CampusId) -> Result<CampusRow, ClientErro
 /// Stores a campus that was just joined.
 pub fn insert(conn: &Connection, it: &CampusRow, now: UnixMs) -> rusqlite::Result<()> {
     conn.execute(
-        "INSERT INTO campus (id, name, relay, person, device, hosted, joined_at, lan_key, lan_addresses)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO campus (id, name, relay, person, device, hosted, joined_at, lan_key, lan_addresses, opened_by)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             it.id.blob(),
             it.name,
@@ -108,7 +102,8 @@ pub fn insert(conn: &Connection, it: &CampusRow, now: UnixMs) -> rusqlite::Resul
             it.hosted,
             now.0,
             it.lan.as_ref().map(|it| *it.key.bytes()),
-            it.lan.as_ref().map(LanRow::text)
+            it.lan.as_ref().map(LanRow::text),
+            set_aside::VERSION
         ],
     )?;
     Ok(())
@@ -127,6 +122,8 @@ pub fn delete(conn: &Connection, campus: CampusId) -> rusqlite::Result<()> {
         "scope_head",
         "coverage",
         "set_aside",
+        "not_understood",
+        "mute",
         "draft",
         "outbox",
         "former",
@@ -180,29 +177,6 @@ pub fn restart(conn: &Connection, campus: CampusId, epoch: &Epoch) -> rusqlite::
     Ok(())
 }
 
-/// Keeps an event that could not be understood, and counts it. The same one comes again when its stretch is filled in.
-pub fn set_aside(conn: &Connection, campus: CampusId, event: &str, data: &str, reason: &str) -> rusqlite::Result<()> {
-    let mut end = data.len().min(SET_ASIDE_BYTES_MAX);
-    while !data.is_char_boundary(end) {
-        end -= 1;
-    }
-    let kept = conn.execute(
-        "INSERT INTO set_aside (campus, event, data, reason) SELECT ?1, ?2, ?3, ?4
-         WHERE NOT EXISTS (SELECT 1 FROM set_aside WHERE campus = ?1 AND event = ?2 AND data = ?3)",
-        params![campus.blob(), event, &data[..end], reason],
-    )?;
-    if kept == 0 {
-        return Ok(());
-    }
-    conn.execute(
-        "DELETE FROM set_aside WHERE campus = ?1
-         AND n <= (SELECT n FROM set_aside WHERE campus = ?1 ORDER BY n DESC LIMIT 1 OFFSET ?2)",
-        params![campus.blob(), SET_ASIDE_MAX],
-    )?;
-    conn.execute("UPDATE campus SET set_aside = set_aside + 1 WHERE id = ?1", params![campus.blob()])?;
-    Ok(())
-}
-
 /// The ids of a join that is under way with this link: those of the attempt before, or these new ones.
 pub fn pending_join(conn: &Connection, link: &str) -> rusqlite::Result<(PersonId, DeviceId)> {
     let (person, device) = (PersonId::new(), DeviceId::new());
@@ -218,31 +192,5 @@ pub fn pending_join(conn: &Connection, link: &str) -> rusqlite::Result<(PersonId
 /// The join is done, or will not be tried again.
 pub fn end_pending_join(conn: &Connection, link: &str) -> rusqlite::Result<()> {
     conn.execute("DELETE FROM pending_join WHERE link = ?1", params![link])?;
-    Ok(())
-}
-
-/// The draft of a circle; an empty one if there is none.
-pub fn draft(conn: &Connection, campus: CampusId, circle: CircleId) -> Result<DraftView, ClientError> {
-    let body: Option<String> = conn
-        .prepare_cached("SELECT body FROM draft WHERE campus = ?1 AND circle = ?2")?
-        .query_row(params![campus.blob(), circle.blob()], |row| row.get(0))
-        .optional()?;
-    match body {
-        None => Ok(DraftView::default()),
-        Some(body) => serde_json::from_str(&body).map_err(|error| ClientError::Database(error.to_string())),
-    }
-}
-
-/// Keeps a draft; an empty one is deleted.
-pub fn set_draft(conn: &Connection, campus: CampusId, circle: CircleId, draft: &DraftView) -> Result<(), ClientError> {
-    if draft == &DraftView::default() {
-        conn.execute("DELETE FROM draft WHERE campus = ?1 AND circle = ?2", params![campus.blob(), circle.blob()])?;
-    } else {
-        let body = serde_json::to_string(draft).map_err(|error| ClientError::Database(error.to_string()))?;
-        conn.execute(
-            "INSERT OR REPLACE INTO draft (campus, circle, body) VALUES (?1, ?2, ?3)",
-            params![campus.blob(), circle.blob(), body],
-        )?;
-    }
     Ok(())
 }

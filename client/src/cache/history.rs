@@ -10,7 +10,7 @@ use circles_protocol::{CampusId, CircleId, Cursor, MessageId, PersonId, Scope, U
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::{
-    Blob, ledger,
+    Blob, drafts, ledger, mutes,
     outbox::{self, Intent},
     uuid,
     views::{self, Eyes},
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Begins: nothing is complete any more, and nothing confirmed.
-pub fn begin(conn: &Connection, eyes: Eyes, now: UnixMs) -> rusqlite::Result<()> {
+pub fn begin(conn: &Connection, eyes: Eyes, now: UnixMs) -> Result<(), ClientError> {
     let campus = eyes.campus.blob();
     // Of one's own also what the new history has in an older state: the page that brings it would write over this.
     conn.execute(
@@ -43,9 +43,13 @@ pub fn begin(conn: &Connection, eyes: Eyes, now: UnixMs) -> rusqlite::Result<()>
         // Its numbers may mean other messages now: better something read is shown as unread than the other way round.
         "DELETE FROM read_marker WHERE campus = ?1",
         "DELETE FROM outbox WHERE campus = ?1 AND kind = 'read'",
+        // Its positions are none of the new history's.
+        "DELETE FROM not_understood WHERE campus = ?1",
     ] {
         conn.execute(sql, [campus])?;
     }
+    mutes::offer(conn, eyes.campus)?;
+    drafts::offer(conn, eyes.campus)?;
     conn.execute("UPDATE campus SET heads_due = 1, renewed_at = ?2 WHERE id = ?1", params![campus, now.0])?;
     Ok(())
 }
@@ -80,6 +84,11 @@ fn keep(conn: &Connection, condition: &str, keys: &[&dyn ToSql]) -> rusqlite::Re
     conn.execute(&format!("{FORMER} WHERE {condition}"), keys)?;
     conn.execute(&format!("DELETE FROM message WHERE {condition}"), keys)?;
     Ok(())
+}
+
+/// Whether there are messages of a history before.
+pub fn has_former(conn: &Connection, campus: CampusId) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM former WHERE campus = ?1")?.exists([campus.blob()])
 }
 
 /// A message of somebody else's is in the present history; whether it was thought lost.

@@ -93,6 +93,13 @@ pub fn coverage(conn: &Connection, campus: CampusId, scope: Scope) -> rusqlite::
     Ok(Coverage::of(stretches.collect::<Result<Vec<_>, _>>()?))
 }
 
+/// A stretch that was held is missing from now on.
+pub fn uncover(conn: &Connection, campus: CampusId, scope: Scope, stretch: Stretch) -> rusqlite::Result<()> {
+    let mut ledger = Ledger::default();
+    ledger.entry(conn, campus, scope)?.coverage.uncover(stretch);
+    ledger.store(conn, campus)
+}
+
 /// The scope's last change, as far as known.
 pub fn head(conn: &Connection, campus: CampusId, scope: Scope) -> rusqlite::Result<Pos> {
     Ok(conn

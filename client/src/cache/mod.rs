@@ -8,10 +8,13 @@ pub mod absence;
 pub mod apply;
 pub mod campuses;
 pub mod days;
+pub mod drafts;
 pub mod history;
 pub mod ledger;
+pub mod mutes;
 pub mod outbox;
 pub mod search;
+pub mod set_aside;
 pub mod views;
 
 use std::{
@@ -75,6 +78,11 @@ impl Cache {
         let mut writer = connect(&path)?;
         migrate(&mut writer)?;
         let engine = engine_lock.is_some();
+        if engine {
+            let opening = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            set_aside::ask_again(&opening, set_aside::VERSION)?;
+            opening.commit()?;
+        }
         Ok(Self {
             writer: Arc::new(Mutex::new(writer)),
             readers: matches!(threads, Threads::Blocking).then(|| readers(&path)),

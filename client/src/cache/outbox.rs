@@ -6,7 +6,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Blob, uuid};
-use crate::{error::ClientError, limits::OUTBOX_MAX};
+use crate::{
+    error::ClientError,
+    limits::{DRAFT_REST, OUTBOX_MAX},
+    view::DraftView,
+};
 
 /// Something to send.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +42,17 @@ pub enum Intent {
         /// Up to here.
         seq: Seq,
     },
+    /// Whether the circle is muted.
+    Mute {
+        /// So it is.
+        on: bool,
+    },
+    /// What stands in the composer.
+    Draft(DraftView),
 }
+
+/// The kinds of [`Intent::is_own_state`].
+const OWN_STATES: &str = "('read', 'mute', 'draft')";
 
 impl Intent {
     fn kind(&self) -> &'static str {
@@ -48,7 +62,15 @@ impl Intent {
             Self::Delete => "delete",
             Self::React { .. } => "react",
             Self::Read { .. } => "read",
+            Self::Mute { .. } => "mute",
+            Self::Draft(_) => "draft",
         }
+    }
+
+    /// Whether it is what the person's devices agree on: only the last of a circle counts, it waits for no message, and
+    /// none waits for it.
+    pub fn is_own_state(&self) -> bool {
+        matches!(self, Self::Read { .. } | Self::Mute { .. } | Self::Draft(_))
     }
 }
 
@@ -72,7 +94,7 @@ pub struct Item {
     pub n: i64,
     /// The circle.
     pub circle: CircleId,
-    /// The message, but for a read marker.
+    /// The message, but for what the person's devices agree on.
     pub message: Option<MessageId>,
     /// What to do.
     pub intent: Intent,
@@ -81,6 +103,9 @@ pub struct Item {
     /// When the person did it.
     pub written_at: UnixMs,
 }
+
+/// [`DRAFT_REST`] in ms.
+const DRAFT_REST_MS: i64 = DRAFT_REST.as_secs().cast_signed() * 1_000;
 
 const COLUMNS: &str = "n, circle, message, body, state, reason, written_at";
 
@@ -104,7 +129,8 @@ fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
     })
 }
 
-/// Adds an intent at the end of its circle's queue. A read marker replaces one that waits.
+/// Adds an intent at the end of its circle's queue. What the person's devices agree on replaces one that waits, and is
+/// bounded by that.
 pub fn push(
     conn: &Connection,
     campus: CampusId,
@@ -116,14 +142,13 @@ pub fn push(
     let waiting: u32 = conn
         .prepare_cached("SELECT count(*) FROM outbox WHERE campus = ?1")?
         .query_row([campus.blob()], |it| it.get(0))?;
-    if waiting >= OUTBOX_MAX {
-        return Err(ClientError::OutboxFull);
-    }
-    if matches!(intent, Intent::Read { .. }) {
+    if intent.is_own_state() {
         conn.prepare_cached(
-            "DELETE FROM outbox WHERE campus = ?1 AND circle = ?2 AND kind = 'read' AND state = 'queued'",
+            "DELETE FROM outbox WHERE campus = ?1 AND circle = ?2 AND kind = ?3 AND state IN ('queued', 'failed')",
         )?
-        .execute(params![campus.blob(), circle.blob()])?;
+        .execute(params![campus.blob(), circle.blob(), intent.kind()])?;
+    } else if waiting >= OUTBOX_MAX {
+        return Err(ClientError::OutboxFull);
     }
     let body = serde_json::to_string(intent).map_err(|error| ClientError::Invalid(error.to_string()))?;
     conn.prepare_cached(
@@ -133,17 +158,61 @@ pub fn push(
     Ok(())
 }
 
+/// Drafts that still rest: the person may go on. One that was sent or given up is not waited for. A time ahead of the clock,
+/// which was set back, is none to wait for.
+const RESTS: &str =
+    "kind = 'draft' AND written_at > ?2 - ?3 AND written_at <= ?2 AND json_extract(body, '$.text') <> ''";
+
 /// The next item to send: the oldest whose circle has nothing failed before it (a failed message blocks only its circle).
-pub fn next(conn: &Connection, campus: CampusId) -> rusqlite::Result<Option<Item>> {
+pub fn next(conn: &Connection, campus: CampusId, now: UnixMs) -> rusqlite::Result<Option<Item>> {
     conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM outbox AS it WHERE campus = ?1 AND state <> 'failed'
-           AND (kind = 'read' OR NOT EXISTS (SELECT 1 FROM outbox AS before
+        "SELECT {COLUMNS} FROM outbox AS it WHERE campus = ?1 AND state <> 'failed' AND NOT ({RESTS})
+           AND (kind IN {OWN_STATES} OR NOT EXISTS (SELECT 1 FROM outbox AS before
                 WHERE before.campus = it.campus AND before.circle = it.circle AND before.n < it.n
-                  AND before.state = 'failed'))
+                  AND before.state = 'failed' AND before.kind NOT IN {OWN_STATES}))
          ORDER BY n LIMIT 1"
     ))?
-    .query_row([campus.blob()], item)
+    .query_row(params![campus.blob(), now.0, DRAFT_REST_MS], item)
     .optional()
+}
+
+/// How long the first of the drafts still rests, in ms; none if none does.
+pub fn rests_for(conn: &Connection, campus: CampusId, now: UnixMs) -> rusqlite::Result<Option<u64>> {
+    let since: Option<i64> = conn
+        .prepare_cached(&format!(
+            "SELECT min(written_at) FROM outbox WHERE campus = ?1 AND state <> 'failed' AND {RESTS}"
+        ))?
+        .query_row(params![campus.blob(), now.0, DRAFT_REST_MS], |row| row.get(0))?;
+    Ok(since.map(|at| (at + DRAFT_REST_MS - now.0).unsigned_abs()))
+}
+
+/// What waits or was refused of a kind that the person's devices agree on: here it is so already.
+pub fn waiting(conn: &Connection, campus: CampusId, circle: CircleId, kind: &str) -> rusqlite::Result<Option<Intent>> {
+    let found = conn
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM outbox WHERE campus = ?1 AND circle = ?2 AND kind = ?3 ORDER BY n DESC LIMIT 1"
+        ))?
+        .query_row(params![campus.blob(), circle.blob(), kind], item)
+        .optional()?;
+    Ok(found.map(|it| it.intent))
+}
+
+/// Gives up what waits of such a kind; false if some of it was handed to the network already.
+pub fn call_back(conn: &Connection, campus: CampusId, circle: CircleId, kind: &str) -> rusqlite::Result<bool> {
+    conn.prepare_cached(
+        "DELETE FROM outbox WHERE campus = ?1 AND circle = ?2 AND kind = ?3 AND state IN ('queued', 'failed')",
+    )?
+    .execute(params![campus.blob(), circle.blob(), kind])?;
+    Ok(waiting(conn, campus, circle, kind)?.is_none())
+}
+
+/// What the relay refused of these kinds is tried again, once for each start: it may have been an older one.
+pub fn retry_own_states(conn: &Connection, campus: CampusId) -> rusqlite::Result<()> {
+    conn.execute(
+        &format!("UPDATE outbox SET state = 'queued', reason = NULL WHERE campus = ?1 AND state = 'failed' AND kind IN {OWN_STATES}"),
+        [campus.blob()],
+    )?;
+    Ok(())
 }
 
 /// What waits or failed in a circle, in the order written.
@@ -169,12 +238,12 @@ pub fn read_up_to(conn: &Connection, campus: CampusId, circle: CircleId) -> rusq
     Ok(items.into_iter().filter_map(|it| if let Intent::Read { seq } = it.intent { Some(seq) } else { None }).max())
 }
 
-/// How many messages wait and how many items failed, in a circle. Read markers do not count.
+/// How many messages wait and how many items failed, in a circle. What the person's devices agree on does not count.
 pub fn counts(conn: &Connection, campus: CampusId, circle: CircleId) -> rusqlite::Result<(u32, u32)> {
-    conn.prepare_cached(
+    conn.prepare_cached(&format!(
         "SELECT coalesce(sum(state <> 'failed'), 0), coalesce(sum(state = 'failed'), 0) FROM outbox
-         WHERE campus = ?1 AND circle = ?2 AND kind <> 'read'",
-    )?
+         WHERE campus = ?1 AND circle = ?2 AND kind NOT IN {OWN_STATES}"
+    ))?
     .query_row(params![campus.blob(), circle.blob()], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
@@ -270,7 +339,7 @@ mod tests {
         let (conn, campus, circle, message) = (empty(), CampusId::new(), CircleId::new(), MessageId::new());
         let say = |intent: &Intent| push(&conn, campus, circle, Some(message), intent, UnixMs(0)).unwrap();
         say(&Intent::Post { text: "first".to_owned(), reply_to: None });
-        let post = next(&conn, campus).unwrap().expect("it waits");
+        let post = next(&conn, campus, UnixMs(0)).unwrap().expect("it waits");
         sending(&conn, post.n).unwrap();
         assert!(!rewrite(&conn, campus, message, "second").unwrap(), "it is on its way");
         say(&Intent::Edit { text: "second".to_owned() });
@@ -278,5 +347,35 @@ mod tests {
         assert!(rewrite(&conn, campus, message, "third").unwrap());
         let left: Vec<Intent> = of_message(&conn, campus, message).unwrap().into_iter().map(|it| it.intent).collect();
         assert_eq!(left, [Intent::Post { text: "third".to_owned(), reply_to: None }]);
+    }
+
+    #[test]
+    fn a_draft_rests_before_it_is_sent_and_the_last_one_counts() {
+        let (conn, campus, circle) = (empty(), CampusId::new(), CircleId::new());
+        let draft = |text: &str| Intent::Draft(DraftView { text: text.to_owned(), ..DraftView::default() });
+        let write = |text, at| push(&conn, campus, circle, None, &draft(text), UnixMs(at)).unwrap();
+        let due = |at| next(&conn, campus, UnixMs(at)).unwrap().map(|it| it.intent);
+        write("h", 10_000);
+        write("hi", 11_000);
+        assert_eq!((due(11_500), rests_for(&conn, campus, UnixMs(11_500)).unwrap()), (None, Some(1_500)));
+        assert_eq!(due(13_000), Some(draft("hi")));
+        assert_eq!(due(5_000), Some(draft("hi")), "the clock was set back");
+        write("", 13_100);
+        assert_eq!(due(13_100), Some(draft("")), "it was sent or given up");
+        assert_eq!(of_circle(&conn, campus, circle).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn nothing_of_a_circle_waits_for_what_devices_agree_on() {
+        let (conn, campus, circle, message) = (empty(), CampusId::new(), CircleId::new(), MessageId::new());
+        push(&conn, campus, circle, None, &Intent::Mute { on: true }, UnixMs(0)).unwrap();
+        let mute = next(&conn, campus, UnixMs(0)).unwrap().expect("it waits");
+        fail(&conn, mute.n, "an older relay").unwrap();
+        push(&conn, campus, circle, Some(message), &Intent::Delete, UnixMs(0)).unwrap();
+        assert_eq!(next(&conn, campus, UnixMs(0)).unwrap().map(|it| it.intent), Some(Intent::Delete));
+        assert_eq!(counts(&conn, campus, circle).unwrap(), (1, 0));
+        assert_eq!(waiting(&conn, campus, circle, "mute").unwrap(), Some(Intent::Mute { on: true }));
+        retry_own_states(&conn, campus).unwrap();
+        assert_eq!(next(&conn, campus, UnixMs(0)).unwrap().map(|it| it.n), Some(mute.n));
     }
 }

@@ -6,7 +6,7 @@ use circles_protocol::{CampusId, CircleId, MembershipState, MessageId, PersonId,
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    Blob, from_word, ledger, number,
+    Blob, drafts, from_word, ledger, mutes, number,
     outbox::{self, Intent, Item, State},
     uuid,
 };
@@ -14,8 +14,8 @@ use crate::{
     error::ClientError,
     limits::{PEOPLE_MAX, PREVIEW_CHARS},
     view::{
-        Anchor, CircleStatus, CircleView, Delivery, LastMessage, MessageView, PersonView, ReactionView, ReplyView,
-        TimelineView,
+        Anchor, CircleStatus, CircleView, Delivery, DraftView, LastMessage, MessageView, PersonView, ReactionView,
+        ReplyView, TimelineView,
     },
 };
 
@@ -141,7 +141,7 @@ pub fn circle(conn: &Connection, eyes: Eyes, id: CircleId) -> rusqlite::Result<O
         .prepare_cached("SELECT count(*) FROM membership WHERE campus = ?1 AND circle = ?2 AND state = 'joined'")?
         .query_row(keys, |row| row.get(0))?;
     let (unsent, failed) = outbox::counts(conn, eyes.campus, id)?;
-    let draft = conn.prepare_cached("SELECT 1 FROM draft WHERE campus = ?1 AND circle = ?2")?.exists(keys)?;
+    let draft = drafts::get(conn, eyes.campus, id)? != DraftView::default();
     Ok(Some(CircleView {
         id,
         name,
@@ -158,6 +158,7 @@ pub fn circle(conn: &Connection, eyes: Eyes, id: CircleId) -> rusqlite::Result<O
         unsent,
         failed,
         draft,
+        muted: mutes::is_muted(conn, eyes.campus, id)?,
     }))
 }
 
@@ -404,7 +405,7 @@ fn overlay(view: &mut MessageView, pending: &Pending) {
                 view.deleted = true;
             }
             Intent::React { emoji, on } => overlay_reaction(&mut view.reactions, emoji, *on),
-            Intent::Post { .. } | Intent::Read { .. } => {}
+            Intent::Post { .. } | Intent::Read { .. } | Intent::Mute { .. } | Intent::Draft(_) => {}
         }
         view.delivery = delivery(&item.state);
         if matches!(item.state, State::Failed(_)) {

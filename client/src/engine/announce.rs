@@ -9,6 +9,7 @@ use crate::{
     cache::{Durability, absence, views},
     error::ClientError,
     limits::{NOTICE_PAUSE, UPDATE_MESSAGES_MAX, UPDATE_PAUSE},
+    mentions::mentions,
     view::{Absence, Connection, Update},
 };
 
@@ -41,6 +42,9 @@ impl Engine {
         let circles = circles_of(&touched);
         let timelines = touched.timelines.clone();
         let news = touched.news.clone();
+        for circle_id in touched.drafts.iter().copied() {
+            self.tell(Update::Draft { campus_id: eyes.campus, circle_id });
+        }
         let read = self
             .0
             .cache
@@ -69,10 +73,10 @@ impl Engine {
                 for (circle, id) in news {
                     notices.extend(views::messages(conn, eyes, circle, [id])?.pop().map(|it| (circle, it)));
                 }
-                Ok((views, left, messages, notices))
+                Ok((views, left, messages, notices, views::person(conn, eyes.campus, eyes.me)?.name))
             })
             .await?;
-        let (views, left, messages, notices) = read;
+        let (views, left, messages, notices, me) = read;
         for (circle_id, found) in messages {
             self.tell(match found {
                 Some((messages, discarded)) => {
@@ -85,7 +89,8 @@ impl Engine {
             let Some(circle) = views.iter().find(|it| it.id == circle_id && it.joined) else { continue };
             let unread = message.seq.is_some_and(|seq: Seq| seq > circle.read_seq);
             let lately = last_notice.get(&circle_id).is_some_and(|at| at.elapsed() < NOTICE_PAUSE);
-            if unread && !lately {
+            let wanted = !circle.muted || mentions(&message.text, &me);
+            if unread && wanted && !lately {
                 last_notice.insert(circle_id, Instant::now());
                 self.tell(Update::Notice {
                     campus_id: eyes.campus,

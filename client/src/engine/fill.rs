@@ -15,7 +15,7 @@ use crate::{
     cache::{
         Durability,
         apply::{Apply, Touched},
-        campuses, history, ledger,
+        history, ledger, set_aside,
         views::{self, Eyes},
     },
     coverage::Stretch,
@@ -224,7 +224,8 @@ impl Engine {
                     match serde_json::from_str::<Change>(raw.get()) {
                         Ok(change) => apply.entity(&change.entity)?,
                         Err(error) => {
-                            campuses::set_aside(conn, eyes.campus, "change", raw.get(), &error.to_string())?;
+                            set_aside::keep(conn, eyes.campus, "change", raw.get(), &error.to_string())?;
+                            set_aside::note(conn, eyes.campus, scope, page.after, page.until)?;
                         }
                     }
                 }

@@ -19,7 +19,7 @@ use crate::{
         Durability, absence,
         apply::{Apply, Touched},
         campuses::{self, LanRow},
-        history,
+        history, set_aside,
         views::Eyes,
     },
     error::ClientError,
@@ -290,7 +290,7 @@ impl<'a> Batch<'a> {
             Err(Trouble::Client(error)) => return Err(error),
             Err(Trouble::Event(reason)) => {
                 tracing::warn!(%reason, event = %event.event_type, "an event was set aside");
-                campuses::set_aside(self.conn, self.eyes.campus, &event.event_type, &event.data, &reason)?;
+                set_aside::keep(self.conn, self.eyes.campus, &event.event_type, &event.data, &reason)?;
                 // The chain shows what it was about when the next change of its scope comes; the heads show it now.
                 self.outcome.resync = true;
             }
@@ -347,7 +347,7 @@ impl<'a> Batch<'a> {
         tracing::warn!(reason = ?reset.reason, "the relay's history is another one: everything is compared anew");
         // What came before belongs to the old history, and must not be written over the new one's beginning.
         self.store()?;
-        history::begin(self.conn, self.eyes, self.now).map_err(ClientError::from)?;
+        history::begin(self.conn, self.eyes, self.now)?;
         campuses::restart(self.conn, self.eyes.campus, &reset.epoch).map_err(ClientError::from)?;
         self.outcome.resync = true;
         self.outcome.touched.campus = true;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use circles_protocol::{
-    Entity, Epoch, Message, Pos, Reaction, ReadMarker, UnixMs,
-    api::{EditMessage, MarkRead, PostMessage, React, Receipt},
+    Draft, Entity, Epoch, Message, Mute, Pos, Reaction, ReadMarker, UnixMs,
+    api::{EditMessage, MarkRead, PostMessage, React, Receipt, SetDraft, SetMute},
 };
 use http::Method;
 use rusqlite::Transaction;
@@ -17,9 +17,11 @@ use crate::{
         apply::{Apply, Touched},
         campuses,
         outbox::{self, Intent, Item},
+        views,
     },
     error::ClientError,
     limits::RETRY_MAX,
+    view::DraftView,
 };
 
 /// A message that was written this much before it is sent says when it was written, in ms.
@@ -35,6 +37,9 @@ impl Engine {
     /// Sends what waits, for ever.
     pub(super) async fn send_outbox(self) {
         let mut backoff = Backoff::default();
+        if let Err(error) = self.retry_own_states().await {
+            tracing::warn!(%error, "what was refused is not tried again");
+        }
         loop {
             match self.send_next().await {
                 Ok(true) => backoff.reset(),
@@ -42,6 +47,7 @@ impl Engine {
                     () = self.0.signals.send.notified() => {}
                     // Another process of the same person may have put something in.
                     () = self.0.cache.written() => {}
+                    () = self.a_draft_has_rested() => {}
                 },
                 Err(error) => {
                     tracing::debug!(%error, "what was written waits");
@@ -56,10 +62,29 @@ impl Engine {
         }
     }
 
+    async fn retry_own_states(&self) -> Result<(), ClientError> {
+        let campus = self.0.campus;
+        self.0.cache.write(Durability::Cache, move |conn| Ok(outbox::retry_own_states(conn, campus)?)).await
+    }
+
+    /// Returns when the next draft is due; never, if there is none.
+    async fn a_draft_has_rested(&self) {
+        let (campus, now) = (self.0.campus, self.now());
+        match self.0.cache.read(move |conn| Ok(outbox::rests_for(conn, campus, now)?)).await {
+            Ok(Some(rest_ms)) => tokio::time::sleep(Duration::from_millis(rest_ms)).await,
+            Ok(None) => std::future::pending().await,
+            Err(error) => {
+                tracing::warn!(%error, "the drafts that wait are not known");
+                std::future::pending().await
+            }
+        }
+    }
+
     /// Sends the next item; false if nothing waits. An error means that the item waits on.
     async fn send_next(&self) -> Result<bool, ClientError> {
         let campus = self.0.campus;
-        let Some(item) = self.0.cache.read(move |conn| Ok(outbox::next(conn, campus)?)).await? else {
+        let now = self.now();
+        let Some(item) = self.0.cache.read(move |conn| Ok(outbox::next(conn, campus, now)?)).await? else {
             return Ok(false);
         };
         let n = item.n;
@@ -113,6 +138,17 @@ impl Engine {
                 let marker: ReadMarker = self.api().send(Method::PUT, &path, &MarkRead { seq: *seq }).await?;
                 Ok(Done::State(Box::new(Entity::ReadMarker(marker))))
             }
+            Intent::Mute { on } => {
+                let set = SetMute { on: *on, age_ms: self.age_ms(item.written_at) };
+                let mute: Mute = self.api().send(Method::PUT, &format!("v1/circles/{circle}/mute"), &set).await?;
+                Ok(Done::State(Box::new(Entity::Mute(mute))))
+            }
+            Intent::Draft(DraftView { text, reply_to, editing }) => {
+                let age_ms = self.age_ms(item.written_at);
+                let set = SetDraft { text: text.clone(), reply_to: *reply_to, editing: *editing, age_ms };
+                let draft: Draft = self.api().send(Method::PUT, &format!("v1/circles/{circle}/draft"), &set).await?;
+                Ok(Done::State(Box::new(Entity::Draft(draft))))
+            }
         }
     }
 
@@ -161,20 +197,31 @@ impl Engine {
     }
 
     /// The relay refused it. What a person wanted is shown as failed, with the reason, also a deletion: the message may be
-    /// there for others when its author is not in the circle any more. A read marker is nothing to show.
+    /// there for others when its author is not in the circle any more. What the devices agree on is nothing to show: a mute
+    /// or a draft stays as it is on this device, because an older relay does not know of them, unless one is out.
     async fn refused(&self, item: Item, error: &ClientError) -> Result<(), ClientError> {
-        let drop_it = matches!(item.intent, Intent::Read { .. });
+        let eyes = self.eyes();
         let reason = error.to_string();
         tracing::info!(%reason, kind = ?item.intent, "the relay refused what was written");
         let touched = Touched::of(item.circle, item.message);
         self.0
             .cache
             .write(Durability::Outbox, move |conn| {
-                Ok(if drop_it { outbox::remove(conn, item.n) } else { outbox::fail(conn, item.n, &reason) }?)
+                let keep = match item.intent {
+                    Intent::Read { .. } => false,
+                    Intent::Mute { .. } | Intent::Draft(_) => views::joined(conn, eyes)?.contains(&item.circle),
+                    _ => true,
+                };
+                Ok(if keep { outbox::fail(conn, item.n, &reason) } else { outbox::remove(conn, item.n) }?)
             })
             .await?;
         self.touched(touched);
         Ok(())
+    }
+
+    /// For how long something is so, by this device's clock alone.
+    fn age_ms(&self, since: UnixMs) -> u32 {
+        u32::try_from((self.now().0 - since.0).max(0)).unwrap_or(u32::MAX)
     }
 
     fn written_earlier(&self, written_at: UnixMs) -> Option<UnixMs> {

@@ -14,7 +14,7 @@ use crate::{
     access::{self, Seen},
     failure::Failure,
     relay::Relay,
-    store::{circles, log, memberships, messages, people, read_markers, session::Session},
+    store::{circles, drafts, log, memberships, messages, mutes, people, read_markers, session::Session},
     write,
 };
 
@@ -87,18 +87,21 @@ pub fn state_after(conn: &dyn Session, id: CircleId, person: &Person) -> Result<
     state_of(conn, Seen { stored, membership }, person)
 }
 
-/// A circle as a person sees it: messages and what is read of them only for members.
+/// A circle as a person sees it: messages and what they keep for themselves only for members.
 pub fn state_of(conn: &dyn Session, seen: Seen, person: &Person) -> Result<CircleState, Failure> {
     let (id, head_seq) = (seen.stored.circle.id, seen.stored.head_seq);
     let marker = read_markers::get(conn, id, person.id)?;
     let read_seq = marker.map_or(Seq::ZERO, |it| it.seq);
     let (mut unread, mut last, mut last_author) = (0, None, None);
+    let (mut mute, mut draft) = (None, None);
     if seen.joined().is_some() {
         let own = u64::from(messages::count_own_after(conn, id, person.id, read_seq)?);
         let others = (head_seq.get() - read_seq.get()).saturating_sub(own);
         unread = u32::try_from(others).unwrap_or(u32::MAX);
         last = messages::range(conn, id, head_seq, head_seq)?.pop();
         last_author = last.as_ref().map(|it| people::get(conn, it.author_id)).transpose()?.flatten();
+        mute = mutes::get(conn, id, person.id)?;
+        draft = drafts::get(conn, id, person.id)?;
     }
     Ok(CircleState {
         membership: seen.membership,
@@ -109,6 +112,8 @@ pub fn state_of(conn: &dyn Session, seen: Seen, person: &Person) -> Result<Circl
         unread,
         last,
         last_author,
+        mute,
+        draft,
         circle: seen.stored.circle,
     })
 }

@@ -7,6 +7,7 @@ mod auth;
 mod changes;
 mod circles;
 mod devices;
+mod drafts;
 mod edge;
 mod ephemeral;
 mod extract;
@@ -15,6 +16,7 @@ mod invites;
 mod me;
 mod members;
 mod messages;
+mod mutes;
 mod people;
 mod problem;
 mod stream;
@@ -70,6 +72,8 @@ fn routes() -> OpenApiRouter<Relay> {
         .routes(routes!(members::list, members::add))
         .routes(routes!(members::edit, members::remove))
         .routes(routes!(members::mark_read))
+        .routes(routes!(mutes::set))
+        .routes(routes!(drafts::set))
         .routes(routes!(ephemeral::typing))
         .routes(routes!(ephemeral::presence))
         .routes(routes!(messages::page, messages::post))

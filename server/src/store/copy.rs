@@ -26,7 +26,7 @@ struct Table {
 use Kind::{Bytes, Int, Text};
 
 /// All tables, those that others refer to first.
-const TABLES: [Table; 9] = [
+const TABLES: [Table; 11] = [
     Table {
         name: "campus",
         columns: &[
@@ -139,6 +139,24 @@ const TABLES: [Table; 9] = [
     Table {
         name: "read_marker",
         columns: &[("circle_id", Bytes), ("person_id", Bytes), ("seq", Int), ("version", Int)],
+        key: &["circle_id", "person_id"],
+    },
+    Table {
+        name: "mute",
+        columns: &[("circle_id", Bytes), ("person_id", Bytes), ("is_on", Int), ("changed_at", Int), ("version", Int)],
+        key: &["circle_id", "person_id"],
+    },
+    Table {
+        name: "draft",
+        columns: &[
+            ("circle_id", Bytes),
+            ("person_id", Bytes),
+            ("text", Text),
+            ("reply_to", Bytes),
+            ("editing", Bytes),
+            ("changed_at", Int),
+            ("version", Int),
+        ],
         key: &["circle_id", "person_id"],
     },
 ];

@@ -4,7 +4,7 @@ use circles_protocol::{Change, CircleId, DeviceId, Entity, MessageId, PersonId, 
 use uuid::Uuid;
 
 use super::{
-    StoreResult, circles, devices, memberships, messages, people, reactions, read_markers,
+    StoreResult, circles, devices, drafts, memberships, messages, mutes, people, reactions, read_markers,
     session::{Row, Session, broken, params},
     value::{blob, pos_at},
 };
@@ -19,6 +19,8 @@ pub enum Key {
     Reaction(MessageId, PersonId, String),
     ReadMarker(CircleId, PersonId),
     RevokedDevice(DeviceId),
+    Mute(CircleId, PersonId),
+    Draft(CircleId, PersonId),
 }
 
 /// One row of the log.
@@ -40,6 +42,8 @@ impl Key {
             Entity::Reaction(it) => Self::Reaction(it.message_id, it.person_id, it.emoji.clone()),
             Entity::ReadMarker(it) => Self::ReadMarker(it.circle_id, it.person_id),
             Entity::RevokedDevice(it) => Self::RevokedDevice(it.id),
+            Entity::Mute(it) => Self::Mute(it.circle_id, it.person_id),
+            Entity::Draft(it) => Self::Draft(it.circle_id, it.person_id),
         }
     }
 
@@ -56,6 +60,8 @@ impl Key {
             }
             Self::ReadMarker(circle, person) => (5, pair(circle.uuid(), person.uuid())),
             Self::RevokedDevice(id) => (6, blob(id.uuid()).to_vec()),
+            Self::Mute(circle, person) => (7, pair(circle.uuid(), person.uuid())),
+            Self::Draft(circle, person) => (8, pair(circle.uuid(), person.uuid())),
         }
     }
 
@@ -73,6 +79,8 @@ impl Key {
             ),
             5 => Self::ReadMarker(CircleId::from_uuid(id(0)?), PersonId::from_uuid(id(16)?)),
             6 => Self::RevokedDevice(DeviceId::from_uuid(id(0)?)),
+            7 => Self::Mute(CircleId::from_uuid(id(0)?), PersonId::from_uuid(id(16)?)),
+            8 => Self::Draft(CircleId::from_uuid(id(0)?), PersonId::from_uuid(id(16)?)),
             _ => return None,
         })
     }
@@ -89,6 +97,8 @@ impl Key {
             }
             Self::ReadMarker(circle, person) => read_markers::get(conn, *circle, *person)?.map(Entity::ReadMarker),
             Self::RevokedDevice(id) => devices::revocation(conn, *id)?.map(Entity::RevokedDevice),
+            Self::Mute(circle, person) => mutes::get(conn, *circle, *person)?.map(Entity::Mute),
+            Self::Draft(circle, person) => drafts::get(conn, *circle, *person)?.map(Entity::Draft),
         };
         entity.ok_or_else(|| broken(5, "a change without its entity"))
     }
@@ -210,7 +220,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_key_reads_back_what_it_wrote(kind in 0_i64..7, a: u128, b: u128, emoji in ".{1,8}") {
+        fn a_key_reads_back_what_it_wrote(kind in 0_i64..9, a: u128, b: u128, emoji in ".{1,8}") {
             let (a, b) = (Uuid::from_u128(a), Uuid::from_u128(b));
             let key = match kind {
                 0 => Key::Person(PersonId::from_uuid(a)),
@@ -219,7 +229,9 @@ mod tests {
                 3 => Key::Message(MessageId::from_uuid(a)),
                 4 => Key::Reaction(MessageId::from_uuid(a), PersonId::from_uuid(b), emoji),
                 5 => Key::ReadMarker(CircleId::from_uuid(a), PersonId::from_uuid(b)),
-                _ => Key::RevokedDevice(DeviceId::from_uuid(a)),
+                6 => Key::RevokedDevice(DeviceId::from_uuid(a)),
+                7 => Key::Mute(CircleId::from_uuid(a), PersonId::from_uuid(b)),
+                _ => Key::Draft(CircleId::from_uuid(a), PersonId::from_uuid(b)),
             };
             let (kind, bytes) = key.columns();
             prop_assert_eq!(Key::parse(kind, &bytes), Some(key));

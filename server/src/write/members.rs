@@ -4,7 +4,7 @@ use circles_protocol::{
     CircleId, CircleKind, Code, Membership, MembershipState, Person, PersonId, Pos, ReadMarker, Role, Seq, api::Member,
 };
 
-use super::Tx;
+use super::{Tx, drafts, mutes};
 use crate::{
     access::{self, Facts},
     failure::Failure,
@@ -40,8 +40,7 @@ pub fn leave(tx: &mut Tx<'_>, person: &Person, circle: CircleId) -> Result<(), F
     };
     let membership = seen.joined().ok_or_else(Failure::not_found)?;
     keep_an_owner(tx, membership)?;
-    put(tx, circle, person.id, MembershipState::Left, Role::Member)?;
-    Ok(())
+    part(tx, circle, person.id, MembershipState::Left)
 }
 
 /// A member brings another person of the campus in.
@@ -66,8 +65,7 @@ pub fn remove(tx: &mut Tx<'_>, person: &Person, circle: CircleId, other: PersonI
     if role < Role::Moderator || role < membership.role {
         return Err(Failure::new(Code::Forbidden, "only a moderator or owner of the circle removes members"));
     }
-    put(tx, circle, other, MembershipState::Removed, Role::Member)?;
-    Ok(())
+    part(tx, circle, other, MembershipState::Removed)
 }
 
 /// Changes a member's role; for owners.
@@ -118,6 +116,13 @@ fn keep_an_owner(tx: &Tx<'_>, of: &Membership) -> Result<(), Failure> {
         return Err(Failure::new(Code::LastOwner, "make another member an owner first"));
     }
     Ok(())
+}
+
+/// Ends a membership, and what the person kept of the circle for themselves.
+fn part(tx: &mut Tx<'_>, circle: CircleId, person: PersonId, state: MembershipState) -> Result<(), Failure> {
+    put(tx, circle, person, state, Role::Member)?;
+    mutes::forget(tx, circle, person)?;
+    drafts::forget(tx, circle, person)
 }
 
 fn put(

@@ -4,12 +4,14 @@
 pub mod circles;
 mod command;
 pub mod devices;
+pub mod drafts;
 pub mod import;
 pub mod invites;
 pub mod join;
 mod known;
 pub mod members;
 pub mod messages;
+pub mod mutes;
 pub mod people;
 mod tx;
 

@@ -7,8 +7,8 @@ use std::{
 };
 
 use circles_protocol::{
-    Change, Circle, CircleId, CircleKind, DeviceId, Entity, Membership, Message, MessageId, Person, PersonId, Pos,
-    Reaction, ReadMarker, RevokedDevice, Scope, UnixMs,
+    Change, Circle, CircleId, CircleKind, DeviceId, Draft, Entity, Membership, Message, MessageId, Mute, Person,
+    PersonId, Pos, Reaction, ReadMarker, RevokedDevice, Scope, UnixMs,
 };
 
 use super::{
@@ -23,9 +23,9 @@ use crate::{
         StoreResult, campus,
         circles::{self, StoredCircle},
         devices::{self, StoredDevice},
-        log, memberships,
+        drafts, log, memberships,
         messages::{self, StoredMessage},
-        people, reactions, read_markers,
+        mutes, people, reactions, read_markers,
         session::Session,
     },
 };
@@ -118,6 +118,11 @@ impl<'c> Tx<'c> {
         self.now
     }
 
+    /// So long before the transaction began.
+    pub fn ago(&self, age_ms: u32) -> UnixMs {
+        UnixMs(self.now.0 - i64::from(age_ms))
+    }
+
     /// The position that the next change gets.
     pub fn next(&self) -> Pos {
         self.head.next()
@@ -189,6 +194,22 @@ impl<'c> Tx<'c> {
         it.version = self.next();
         read_markers::put(self.conn, &it)?;
         self.append(Scope::Person(it.person_id), Entity::ReadMarker(it.clone()))?;
+        Ok(it)
+    }
+
+    /// Writes whether a circle is muted; sets the mute's version.
+    pub fn put_mute(&mut self, mut it: Mute) -> Result<Mute, Failure> {
+        it.version = self.next();
+        mutes::put(self.conn, &it)?;
+        self.append(Scope::Person(it.person_id), Entity::Mute(it.clone()))?;
+        Ok(it)
+    }
+
+    /// Writes a draft; sets its version.
+    pub fn put_draft(&mut self, mut it: Draft) -> Result<Draft, Failure> {
+        it.version = self.next();
+        drafts::put(self.conn, &it)?;
+        self.append(Scope::Person(it.person_id), Entity::Draft(it.clone()))?;
         Ok(it)
     }
 

@@ -46,6 +46,11 @@ pub async fn leave_circle(shell: State<'_, Shell>, campus: CampusId, circle: Cir
 }
 
 #[tauri::command(rename_all = "snake_case")]
+pub async fn set_muted(shell: State<'_, Shell>, campus: CampusId, circle: CircleId, on: bool) -> Answer<()> {
+    Ok(shell.client().await?.set_muted(campus, circle, on).await?)
+}
+
+#[tauri::command(rename_all = "snake_case")]
 pub async fn people(
     shell: State<'_, Shell>,
     campus: CampusId,

@@ -42,6 +42,7 @@ pub fn handler<R: Runtime>() -> impl Fn(Invoke<R>) -> bool + Send + Sync + 'stat
         circles::edit_circle,
         circles::join_circle,
         circles::leave_circle,
+        circles::set_muted,
         circles::people,
         circles::add_member,
         circles::remove_member,

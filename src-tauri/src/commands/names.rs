@@ -30,6 +30,7 @@ pub const COMMANDS: &[&str] = &[
     "edit_circle",
     "join_circle",
     "leave_circle",
+    "set_muted",
     "people",
     "add_member",
     "remove_member",

@@ -7,7 +7,7 @@ use std::{
 
 use circles_client::{
     Client, ClientError, Options,
-    view::{Anchor, CircleView, Connection, Delivery, MessageView},
+    view::{Anchor, CircleView, Connection, Delivery, DraftView, MessageView},
 };
 use circles_protocol::{CampusId, CircleKind, PersonId, Role, Seq};
 
@@ -125,7 +125,8 @@ impl Desk {
             38..56 => self.change(&circle, mood).await,
             56..66 => self.read(&circle).await,
             66..69 => self.client.focus(Some(self.campus), Some(circle.id)).await,
-            69..71 => self.client.typing(self.campus, circle.id, mood == 70).await,
+            69 => self.client.typing(self.campus, circle.id, self.device.chance(2) == 0).await,
+            70 => self.keep(&circle).await,
             71..76 => {
                 if let Some(open) = others.get(self.device.chance(others.len())) {
                     self.join(open.id);
@@ -209,6 +210,19 @@ impl Desk {
         let back = self.device.chance(3) as u64;
         let seq = Seq::try_from(circle.head_seq.get().saturating_sub(back)).unwrap_or(Seq::ZERO);
         self.client.mark_read(self.campus, circle.id, seq).await
+    }
+
+    /// Mutes the circle or begins to write in it, as the person's other devices are to know it.
+    async fn keep(&self, circle: &CircleView) -> Result<(), ClientError> {
+        if self.device.chance(3) == 0 {
+            self.shared.count("circles muted or no longer");
+            return self.client.set_muted(self.campus, circle.id, !circle.muted).await;
+        }
+        let number = self.shared.texts.fetch_add(1, Ordering::Relaxed);
+        let given_up = self.device.chance(3) == 0;
+        let text = if given_up { String::new() } else { format!("draft {number} of {}", self.device.index) };
+        self.shared.count("drafts written");
+        self.client.set_draft(self.campus, circle.id, DraftView { text, ..DraftView::default() }).await
     }
 
     fn join(&self, circle: circles_protocol::CircleId) {

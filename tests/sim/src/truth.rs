@@ -81,7 +81,7 @@ pub struct Cache {
 pub struct Waiting {
     /// The circle, in hex.
     pub circle: String,
-    /// The message, in hex; empty for a read marker.
+    /// The message, in hex; empty for what a person's devices agree on.
     pub message: String,
     /// What is to be done.
     pub kind: String,
@@ -90,7 +90,7 @@ pub struct Waiting {
 }
 
 /// How both databases write each kind, the relay's first: key, version, columns.
-const KINDS: [(&str, &str); 6] = [
+const KINDS: [(&str, &str); 8] = [
     (
         "SELECT '0:' || hex(id), version, name || '|' || hue || '|' || CASE role WHEN 0 THEN 'member' WHEN 1 THEN
              'moderator' ELSE 'owner' END || '|' || joined_at FROM person",
@@ -124,6 +124,16 @@ const KINDS: [(&str, &str); 6] = [
     (
         "SELECT '5:' || hex(circle_id) || hex(person_id), version, CAST(seq AS TEXT) FROM read_marker",
         "SELECT '5:' || hex(circle) || (SELECT hex(person) FROM campus), version, CAST(seq AS TEXT) FROM read_marker",
+    ),
+    (
+        "SELECT '7:' || hex(circle_id) || hex(person_id), version, is_on || '|' || changed_at FROM mute",
+        "SELECT '7:' || hex(circle) || (SELECT hex(person) FROM campus), version, is_on || '|' || changed_at FROM mute",
+    ),
+    (
+        "SELECT '8:' || hex(circle_id) || hex(person_id), version, text || '|' || ifnull(hex(reply_to), '') || '|' ||
+             ifnull(hex(editing), '') || '|' || changed_at FROM draft",
+        "SELECT '8:' || hex(circle) || (SELECT hex(person) FROM campus), version, text || '|' ||
+             ifnull(hex(reply_to), '') || '|' || ifnull(hex(editing), '') || '|' || changed_at FROM draft",
     ),
 ];
 
@@ -230,10 +240,16 @@ impl Cache {
 
     /// The first that is still to be sent: what failed waits for the person, and its circle for it.
     pub fn to_send(&self) -> Option<&Waiting> {
-        let failed = |it: &&Waiting| it.state == "failed";
+        // What a person's devices agree on waits for nothing, and stays as it is if it is refused.
+        let own = |it: &Waiting| ["read", "mute", "draft"].contains(&it.kind.as_str());
+        let failed = |it: &&Waiting| it.state == "failed" && !own(it);
         let blocked =
             |at: usize| self.outbox[..=at].iter().filter(failed).any(|it| it.circle == self.outbox[at].circle);
-        (0..self.outbox.len()).find(|at| !blocked(*at)).map(|at| &self.outbox[at])
+        let waits = |at: &usize| match &self.outbox[*at] {
+            it if own(it) => it.state != "failed",
+            _ => !blocked(*at),
+        };
+        (0..self.outbox.len()).find(waits).map(|at| &self.outbox[at])
     }
 
     /// Whether a position of a scope is held.

@@ -68,4 +68,8 @@ failed: number,
 /**
  * Whether a draft is kept.
  */
-draft: boolean, };
+draft: boolean, 
+/**
+ * Whether one wants to be told of its messages only if they mention one.
+ */
+muted: boolean, };

@@ -47,7 +47,15 @@ campus_id: CampusId,
 /**
  * Its circle; none: all of the campus.
  */
-circle_id: CircleId | null, } | { "update": "typing", 
+circle_id: CircleId | null, } | { "update": "draft", 
+/**
+ * Its campus.
+ */
+campus_id: CampusId, 
+/**
+ * Its circle.
+ */
+circle_id: CircleId, } | { "update": "typing", 
 /**
  * Its campus.
  */

@@ -81,6 +81,8 @@ export interface Circles {
   editCircle(campus: string, circle: string, name: string, topic: string): Promise<void>;
   joinCircle(campus: string, circle: string): Promise<void>;
   leaveCircle(campus: string, circle: string): Promise<void>;
+  /** On all of the person's devices: no notices but of what mentions them. */
+  setMuted(campus: string, circle: string, on: boolean): Promise<void>;
   /** The members of a circle, or everyone in the campus; by name. `query` filters by name; at most 500. */
   people(campus: string, circle: string | null, query: string): Promise<PersonView[]>;
   addMember(campus: string, circle: string, person: string): Promise<void>;
@@ -111,7 +113,9 @@ export interface Circles {
   /** Gives up an unsent message. */
   discard(campus: string, circle: string, message: string): Promise<void>;
   markRead(campus: string, circle: string, seq: number): Promise<void>;
+  /** The update `draft` tells when another device of the person may have changed it. */
   draft(campus: string, circle: string): Promise<DraftView>;
+  /** Kept at once, and told to the person's other devices when it has rested for two seconds. */
   setDraft(campus: string, circle: string, draft: DraftView): Promise<void>;
   /** One types, or has emptied the composer. To be called with every key: whoever serves tells the relay often enough. */
   typing(campus: string, circle: string, on: boolean): Promise<void>;

@@ -285,3 +285,58 @@ describe('what is told in passing', () => {
     expect(of('presence')).toEqual([]);
   });
 });
+
+describe('what the devices of one person agree on', () => {
+  const drafted = (text: string, version: number) => ({
+    pos: version,
+    entity: {
+      kind: 'draft',
+      circle_id: 'a',
+      person_id: 'me',
+      text,
+      reply_to: null,
+      editing: null,
+      changed_at: 1,
+      version,
+    },
+  });
+  const muted = (on: boolean, version: number, person_id = 'me') => ({
+    pos: version,
+    entity: { kind: 'mute', circle_id: 'a', person_id, on, changed_at: 1, version },
+  });
+  const view = async () => (await circles.circles('campus'))[0];
+  const text = async () => (await circles.draft('campus', 'a')).text;
+
+  beforeEach(async () => {
+    await circles.campuses();
+    source(0).say('hello', {}, 'e.9');
+    updates.length = 0;
+  });
+
+  it('comes with the stream, and the newest is kept', async () => {
+    source(0).say('change', muted(true, 11), 'e.11');
+    source(0).say('change', muted(false, 10), 'e.10');
+    source(0).say('change', muted(false, 12, 'somebody else'), 'e.12');
+    expect(await view()).toMatchObject({ muted: true, draft: false });
+    source(0).say('change', drafted('from the phone', 13), 'e.13');
+    expect(updates.at(-1)).toEqual({ update: 'draft', campus_id: 'campus', circle_id: 'a' });
+    expect([await text(), (await view())?.draft]).toEqual(['from the phone', true]);
+    source(0).say('change', drafted('', 14), 'e.14');
+    expect([await text(), (await view())?.draft]).toEqual(['', false]);
+  });
+
+  it('is as it was wanted here until the relay has it, also in another page', async () => {
+    relay.mockImplementation(down);
+    await circles.setDraft('campus', 'a', { text: 'typed here', reply_to: null, editing: null });
+    await circles.setMuted('campus', 'a', true);
+    source(0).say('change', drafted('older, from the phone', 11), 'e.11');
+    expect([await text(), (await view())?.muted]).toEqual(['typed here', true]);
+    relay.mockImplementation((path) => {
+      if (path.endsWith('/draft')) return json(200, drafted('typed here', 12).entity);
+      return path.endsWith('/mute') ? json(200, muted(true, 13).entity) : json(200, me('e.11'));
+    });
+    await wait(10_000);
+    expect(Object.keys(localStorage).filter((key) => /draft|mute/.test(key))).toEqual([]);
+    expect([await text(), (await view())?.muted]).toEqual(['typed here', true]);
+  });
+});

@@ -155,6 +155,7 @@ export function httpCircles(): Circles {
     leaveCircle: async (_, circle) => {
       campus().accept(await request<CircleState>('POST', `/circles/${circle}/leave`));
     },
+    setMuted: async (_, circle, on) => campus().setMuted(circle, on),
     async people(_, circle, query) {
       const wanted = query.toLocaleLowerCase();
       const found = circle ? await members(circle) : await everyone();
@@ -192,11 +193,8 @@ export function httpCircles(): Circles {
       campus().changed(circle, [message]);
     },
     markRead: async (_, circle, seq) => campus().markRead(circle, seq),
-    draft: async (_, circle) => campus().drafts.get(circle),
-    async setDraft(_, circle, draft) {
-      campus().drafts.set(circle, draft);
-      campus().circleChanged(circle);
-    },
+    draft: async (_, circle) => campus().draft(circle),
+    setDraft: async (_, circle, draft) => campus().setDraft(circle, draft),
     typing: async (_, circle, on) => campus().types(circle, on),
   };
 }

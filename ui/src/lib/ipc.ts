@@ -52,6 +52,7 @@ export function ipcCircles(): Circles {
     editCircle: (campus, circle, name, topic) => ask('edit_circle', { campus, circle, name, topic }),
     joinCircle: (campus, circle) => ask('join_circle', { campus, circle }),
     leaveCircle: (campus, circle) => ask('leave_circle', { campus, circle }),
+    setMuted: (campus, circle, on) => ask('set_muted', { campus, circle, on }),
     people: (campus, circle, query) => ask('people', { campus, circle, query }),
     addMember: (campus, circle, person) => ask('add_member', { campus, circle, person }),
     removeMember: (campus, circle, person) => ask('remove_member', { campus, circle, person }),

@@ -12,7 +12,7 @@ class Circles {
   joined = $derived(this.list.filter((circle) => circle.joined).sort(byRecency));
   open = $derived(this.list.filter((circle) => !circle.joined).sort((a, b) => a.name.localeCompare(b.name)));
   unsent = $derived(this.list.reduce((sum, circle) => sum + circle.unsent, 0));
-  unread = $derived(this.joined.reduce((sum, circle) => sum + circle.unread, 0));
+  unread = $derived(this.joined.reduce((sum, circle) => sum + (circle.muted ? 0 : circle.unread), 0));
 
   get current(): CircleView | null {
     return this.list.find((circle) => circle.id === this.currentId) ?? null;

@@ -1,3 +1,4 @@
+import type { DraftView } from '../generated/DraftView';
 import type { MessageView } from '../generated/MessageView';
 import { api } from '../lib/api';
 
@@ -7,7 +8,7 @@ export const TEXT_BYTES_MAX = 16 * 1024;
 export const TEXT_BYTES_NEAR = 14 * 1024;
 const SAVE_AFTER_MS = 400;
 
-/** What stands in the composer of one circle. Kept as a draft, across circles and restarts. */
+/** What stands in the composer of one circle. Kept as a draft, across circles, restarts and the person's devices. */
 export class Composer {
   text = $state('');
   replyTo = $state.raw<MessageView | null>(null);
@@ -19,6 +20,9 @@ export class Composer {
 
   private timer: ReturnType<typeof setTimeout> | undefined;
   private saved = '';
+  /** The person is in it: what another device wrote waits. */
+  private inUse = false;
+  private find: (id: string) => MessageView | null = () => null;
 
   constructor(
     readonly campus: string,
@@ -27,13 +31,25 @@ export class Composer {
 
   /** `find` looks up what the draft answers or edits among what is loaded. */
   async load(find: (id: string) => MessageView | null): Promise<void> {
+    this.find = find;
     const draft = await api().draft(this.campus, this.circle);
-    if (this.text !== '') return;
-    this.text = draft.text;
-    this.replyId = draft.reply_to;
-    this.replyTo = draft.reply_to ? find(draft.reply_to) : null;
-    this.editing = draft.editing ? find(draft.editing) : null;
-    this.saved = this.now();
+    if (this.text === '') this.take(draft);
+  }
+
+  /** Another device may have changed the draft: it is taken, but never over what is being written here. */
+  async refresh(): Promise<void> {
+    const draft = this.inUse ? null : await api().draft(this.campus, this.circle);
+    if (draft && !this.inUse && this.now() === this.saved) this.take(draft);
+  }
+
+  entered(): void {
+    this.inUse = true;
+  }
+
+  async left(): Promise<void> {
+    this.inUse = false;
+    await this.flush();
+    await this.refresh();
   }
 
   typed(): void {
@@ -108,6 +124,14 @@ export class Composer {
       this.problem = error;
       return null;
     }
+  }
+
+  private take(draft: DraftView): void {
+    this.text = draft.text;
+    this.replyId = draft.reply_to;
+    this.replyTo = draft.reply_to ? this.find(draft.reply_to) : null;
+    this.editing = draft.editing ? this.find(draft.editing) : null;
+    this.saved = this.now();
   }
 
   private now(): string {

@@ -36,6 +36,9 @@ export function applyUpdate(update: Update): void {
         circles.load(update.campus_id).catch(complain);
       }
       break;
+    case 'draft':
+      if (opened.shows(update.campus_id, update.circle_id)) opened.composer?.refresh().catch(complain);
+      break;
     case 'typing':
       typing.apply(update.circle_id, update.people);
       break;

@@ -1,6 +1,7 @@
 import { fireEvent, render, screen, within } from '@testing-library/svelte';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import App from '../App.svelte';
+import CircleHeader from '../components/CircleHeader.svelte';
 import CircleItem from '../components/CircleItem.svelte';
 import ConnectionBar from '../components/ConnectionBar.svelte';
 import JoinForm from '../components/JoinForm.svelte';
@@ -9,6 +10,7 @@ import FirstRun from '../components/FirstRun.svelte';
 import TypingLine from '../components/TypingLine.svelte';
 import { serve } from '../lib/api';
 import { renderMarkdown } from '../lib/markdown';
+import { circles } from '../state/circles.svelte';
 import { Composer } from '../state/composer.svelte';
 import { presence } from '../state/presence.svelte';
 import { applyUpdate } from '../state/updates';
@@ -114,6 +116,47 @@ describe('the interface', () => {
       ['rust', false],
       ['rust', false],
     ]);
+  });
+
+  it('takes what another device wrote, but never over what is being written here', async () => {
+    const composer = new Composer('campus', 'rust');
+    await composer.load(() => null);
+    const other = async (text: string): Promise<void> => {
+      memory.drafted('rust', text);
+      await composer.refresh();
+    };
+    await other('from the phone');
+    expect(composer.text).toBe('from the phone');
+
+    composer.entered();
+    await other('more from the phone');
+    expect(composer.text).toBe('from the phone');
+    await composer.left();
+    expect(composer.text).toBe('more from the phone');
+
+    composer.text = 'typed here';
+    await other('meanwhile');
+    expect(composer.text).toBe('typed here');
+    await composer.left();
+    expect(await memory.draft('campus', 'rust')).toMatchObject({ text: 'typed here' });
+    await other('');
+    expect(composer.text).toBe('');
+  });
+
+  it('shows a muted circle quietly, and counts nothing of it', async () => {
+    circles.campusId = 'campus';
+    circles.apply('campus', [memory.circle]);
+    expect(circles.unread).toBe(6);
+    const { rerender } = render(CircleHeader, { circle: memory.circle });
+    const stop = memory.subscribe(applyUpdate);
+    await fireEvent.click(screen.getByRole('button', { name: 'Mute', pressed: false }));
+    await vi.waitFor(() => expect(circles.unread).toBe(0));
+    await rerender({ circle: memory.circle });
+    screen.getByRole('button', { name: 'Mute', pressed: true });
+    render(CircleItem, { circle: memory.circle, now: 0, current: false, onselect: () => undefined });
+    const item = screen.getByRole('button', { name: 'rust, muted, 6 unread' });
+    expect(item.classList.contains('unread')).toBe(false);
+    stop();
   });
 
   it('marks who is online for eyes and for a screen reader, as it changes', async () => {

@@ -10,6 +10,7 @@ import { Memory } from './memory';
 const scene = new URLSearchParams(location.search).get('scene');
 const now = Date.now();
 const memory = new Memory(now);
+if (scene === 'muted') memory.circle = { ...memory.circle, muted: true };
 if (scene === 'first-run') memory.campus = null;
 if (scene === 'gap') {
   memory.held = memory.held.filter((m) => (m.seq ?? 0) < 66 || (m.seq ?? 0) > 73);

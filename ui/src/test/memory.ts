@@ -61,7 +61,12 @@ export class Memory implements Circles {
     this.others = [
       { ...this.circleView('General', 'Everything that concerns everyone', 412, 412), id: 'general' },
       { ...this.circleView('kitchen rota', '', 96, 95), id: 'kitchen', access: 'private', draft: true },
-      { ...this.circleView('algorithms-ws26', 'Problem sheets, every Tuesday', 1204, 1180), id: 'algo', unread: 24 },
+      {
+        ...this.circleView('algorithms-ws26', 'Problem sheets, every Tuesday', 1204, 1180),
+        id: 'algo',
+        unread: 24,
+        muted: true,
+      },
       { ...this.circleView('bike workshop', 'Open on Thursdays from 18:00', 33, 33), id: 'bike' },
       { ...this.circleView('film club', 'One film a week', 8, 8), id: 'film', joined: false, role: null, last: null },
     ];
@@ -233,6 +238,15 @@ export class Memory implements Circles {
   markRead = async () => undefined;
   draft = async (_: string, circle: string) => this.drafts.get(circle) ?? { text: '', reply_to: null, editing: null };
   setDraft = async (_: string, circle: string, draft: DraftView) => void this.drafts.set(circle, draft);
+  /** Another device of the person changed a draft. */
+  drafted(circle_id: string, text: string): void {
+    this.drafts.set(circle_id, { text, reply_to: null, editing: null });
+    this.emit({ update: 'draft', campus_id: 'campus', circle_id });
+  }
+  setMuted = async (_: string, circle: string, muted: boolean) => {
+    if (circle === this.circle.id) this.circle = { ...this.circle, muted };
+    this.tell([]);
+  };
   told: [string, boolean][] = [];
   typing = async (_: string, circle: string, on: boolean) => void this.told.push([circle, on]);
 
@@ -252,7 +266,7 @@ export class Memory implements Circles {
     const last = this.held.at(-1);
     return {
       id: name, name, topic, access: 'open', joined: true, role: 'owner', members: 253, head_seq, read_seq,
-      unread: head_seq - read_seq, missing: 0, unsent: 0, failed: 0, draft: false,
+      unread: head_seq - read_seq, missing: 0, unsent: 0, failed: 0, draft: false, muted: false,
       last: last ? { author: last.author.name, mine: false, text: last.text, deleted: false, at: last.at } : null,
     }; // prettier-ignore
   }

@@ -103,6 +103,7 @@ async fn command(client: &Client, options: &Options) -> Result<()> {
         Command::Delete { circle, seq } => write::delete(client, &campus, circle, *seq).await,
         Command::React { circle, seq, emoji, off } => write::react(client, &campus, circle, *seq, emoji, !*off).await,
         Command::Read { circle } => write::read(client, &campus, circle).await,
+        Command::Mute { circle, off } => write::mute(client, &campus, circle, !*off).await,
         Command::CreateCircle { name, topic, private } => {
             write::create_circle(client, &campus, name, topic, *private, json).await
         }

@@ -132,6 +132,14 @@ pub enum Command {
         /// The circle's name or id
         circle: String,
     },
+    /// Mute a circle on all your devices: you are told of it only when you are mentioned
+    Mute {
+        /// The circle's name or id
+        circle: String,
+        /// Be told of it again
+        #[arg(long)]
+        off: bool,
+    },
     /// Create a circle
     CreateCircle {
         /// Its name

@@ -131,6 +131,15 @@ pub async fn read(client: &Client, campus: &CampusView, circle: &str) -> Result<
     Ok(())
 }
 
+/// Mutes a circle, or no longer.
+pub async fn mute(client: &Client, campus: &CampusView, circle: &str, on: bool) -> Result<()> {
+    let circle = await_circle(client, campus, circle).await?;
+    client.set_muted(campus.id, circle.id, on).await?;
+    let words = if on { "muted" } else { "not muted" };
+    say!("{} is {words}; told to the relay when it is reached", circle.name);
+    Ok(())
+}
+
 /// Creates a circle.
 pub async fn create_circle(
     client: &Client,

@@ -83,6 +83,13 @@ impl Model {
         at.map(|at| &mut self.0[at])
     }
 
+    /// The oldest that says this is done.
+    fn done(&mut self, sent: &Item) {
+        let is_it = |it: &Known| (it.circle, it.message, &it.intent) == (sent.circle, sent.message, &sent.intent);
+        let at = self.0.iter().position(is_it).expect("it was there");
+        self.0.remove(at);
+    }
+
     fn discard(&mut self, message: MessageId) {
         let is_out = |it: &Known| matches!(it.state, State::Sending | State::Tried);
         self.0.retain(|it| it.message != Some(message) || is_out(it));
@@ -149,7 +156,7 @@ proptest! {
                     refused.for_each(|it| it.state = State::Queued);
                 },
                 Step::Send(outcome) => {
-                    let item = next(&conn, campus).unwrap();
+                    let item = next(&conn, campus, UnixMs(0)).unwrap();
                     let known = model.next();
                     prop_assert_eq!(item.as_ref().map(|it| (it.circle, it.message)), known.as_ref().map(|it| (it.circle, it.message)));
                     let (Some(item), Some(known)) = (item, known) else { continue };
@@ -161,13 +168,16 @@ proptest! {
                             if matches!(sent.intent, Intent::Post { .. }) {
                                 delivered.extend(sent.message);
                             }
-                            let done = known.clone();
-                            let at = model.0.iter().position(|it| *it == done).expect("it was there");
-                            model.0.remove(at);
+                            model.done(&sent);
                         }
                         Outcome::NoAnswer => {
                             tried(&conn, item.n).unwrap();
                             known.state = State::Tried;
+                        }
+                        // As the engine does: how far one has read is nothing to show as failed.
+                        Outcome::Refused if known.is_read() => {
+                            remove(&conn, item.n).unwrap();
+                            model.done(&sent);
                         }
                         Outcome::Refused => {
                             fail(&conn, item.n, "no").unwrap();

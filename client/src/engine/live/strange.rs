@@ -2,7 +2,7 @@
 //! batch that failed would end the connection, and be asked for again for ever.
 
 use circles_protocol::{
-    CampusId, Circle, CircleKind, DeviceId, Membership, Message, MessageId, Person, Reaction, ReadMarker,
+    CampusId, Circle, CircleKind, DeviceId, Draft, Membership, Message, MessageId, Mute, Person, Reaction, ReadMarker,
     RevokedDevice, Role, Scope, Seq,
 };
 use proptest::prelude::*;
@@ -24,7 +24,7 @@ fn entity(kind: u8, (a, b, c): (u8, u8, u8), number: u64, version: u64, flag: bo
     let (circle_id, person_id, message_id) =
         (CircleId::from_uuid(id(a)), PersonId::from_uuid(id(b)), MessageId::from_uuid(id(c)));
     let (version, seq, at) = (pos(version), Seq::try_from(number).expect("small"), UnixMs(1_000));
-    match kind % 7 {
+    match kind % 9 {
         0 => Entity::Person(Person {
             id: person_id,
             name: format!("Person {number}"),
@@ -69,6 +69,16 @@ fn entity(kind: u8, (a, b, c): (u8, u8, u8), number: u64, version: u64, flag: bo
             person_id,
             emoji: if flag { "👍".to_owned() } else { String::new() },
             on: number % 2 == 0,
+            version,
+        }),
+        6 => Entity::Mute(Mute { circle_id, person_id, on: flag, changed_at: at, version }),
+        7 => Entity::Draft(Draft {
+            circle_id,
+            person_id,
+            text: format!("{number}"),
+            reply_to: None,
+            editing: flag.then_some(message_id),
+            changed_at: at,
             version,
         }),
         _ if flag => Entity::ReadMarker(ReadMarker { circle_id, person_id, seq, version }),

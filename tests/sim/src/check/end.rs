@@ -63,7 +63,7 @@ impl Checker {
             b'1' => is_in(&key[2..]) || state.columns.contains("|open|"),
             b'2' => is_in(&key[2..34]),
             b'3' | b'4' => is_in(state.columns.split('|').next().unwrap_or_default()),
-            b'5' => key[34..].eq_ignore_ascii_case(me) && is_in(&key[2..34]),
+            b'5' | b'7' | b'8' => key[34..].eq_ignore_ascii_case(me) && is_in(&key[2..34]),
             _ => false,
         }
     }

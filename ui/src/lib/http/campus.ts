@@ -7,11 +7,14 @@ import type { CircleState } from '../../generated/CircleState';
 import type { CircleView } from '../../generated/CircleView';
 import type { Connection } from '../../generated/Connection';
 import type { ConnectionProblem } from '../../generated/ConnectionProblem';
+import type { Draft } from '../../generated/Draft';
+import type { DraftView } from '../../generated/DraftView';
 import type { Me } from '../../generated/Me';
 import type { Members } from '../../generated/Members';
 import type { Message } from '../../generated/Message';
 import type { MessagesPage } from '../../generated/MessagesPage';
 import type { MessageView } from '../../generated/MessageView';
+import type { Mute } from '../../generated/Mute';
 import type { OnlineMembers } from '../../generated/OnlineMembers';
 import type { Person } from '../../generated/Person';
 import type { Receipt } from '../../generated/Receipt';
@@ -19,9 +22,9 @@ import type { TimelineView } from '../../generated/TimelineView';
 import type { Update } from '../../generated/Update';
 import { failure, isFailure } from '../failure';
 import { firstSince } from './days';
-import { Drafts } from './drafts';
 import { ReadMarkers } from './markers';
 import { Outbox, type Entry } from './outbox';
+import { draftsOf, mutesOf, NO_DRAFT, type OwnStates } from './own';
 import { isPassing, request } from './request';
 import { Retake } from './retake';
 import { Sender } from './sender';
@@ -37,7 +40,6 @@ const ONLINE_PAGES_MAX = 50;
 export class Campus implements Known {
   readonly id: string;
   readonly outbox: Outbox;
-  readonly drafts: Drafts;
   readonly people = new Map<string, Person>();
   me: Person;
   connection: Connection = { state: 'connecting' };
@@ -54,6 +56,8 @@ export class Campus implements Known {
   /** Circles whose people were asked for because one of them was not known. */
   private readonly asked = new Set<string>();
   private readonly markers: ReadMarkers;
+  private readonly mutes: OwnStates<boolean>;
+  private readonly drafts: OwnStates<DraftView>;
   /** Written by a tab that sees the relay again, to the tab whose turn it is to send. */
   private readonly nudge: string;
   private readonly retake = new Retake({
@@ -71,10 +75,14 @@ export class Campus implements Known {
     this.nudge = `circles.nudge.${this.id}`;
     this.outbox = new Outbox(localStorage, this.id);
     this.markers = new ReadMarkers(localStorage, this.id);
-    this.drafts = new Drafts(localStorage, this.id);
-    this.sender = new Sender(this.outbox, this.markers, turnOf(`circles.turn.${this.id}`, localStorage), {
+    this.mutes = mutesOf(localStorage, this.id);
+    this.drafts = draftsOf(localStorage, this.id);
+    const turn = turnOf(`circles.turn.${this.id}`, localStorage);
+    this.sender = new Sender(this.outbox, this.markers, [this.mutes, this.drafts], turn, {
       changed: (circle, message) => this.changed(circle, [message]),
       sent: (entry, answer) => this.sent(entry, answer),
+      told: (entity) => this.own(entity),
+      settled: (circle) => this.circleChanged(circle),
       marked: ({ circle, seq }, taken) => (taken ? this.readTo(circle, seq) : this.circleChanged(circle)),
     });
     this.stream = new Stream((url) => new EventSource(url), {
@@ -177,6 +185,22 @@ export class Campus implements Known {
     this.sender.kick();
   }
 
+  setMuted(circle: string, on: boolean): void {
+    this.mutes.set(circle, on, this.states.get(circle)?.mute?.on ?? false);
+    this.circleChanged(circle);
+    this.sender.kick();
+  }
+
+  draft(circle: string): DraftView {
+    return this.drafts.get(circle)?.state ?? this.knownDraft(circle);
+  }
+
+  setDraft(circle: string, draft: DraftView): void {
+    this.drafts.set(circle, draft, this.knownDraft(circle));
+    this.circleChanged(circle);
+    this.sender.kick();
+  }
+
   /** One types in a circle, or no longer. */
   types(circle: string, on: boolean): void {
     if (this.connection.state === 'online') this.typing.types(circle, on);
@@ -233,6 +257,14 @@ export class Campus implements Known {
       this.circleChanged(read);
       this.sender.kick();
     }
+    const muted = this.mutes.heard(key);
+    const drafted = this.drafts.heard(key);
+    for (const circle of [muted, drafted]) {
+      if (!circle) continue;
+      this.circleChanged(circle);
+      this.sender.kick();
+    }
+    if (drafted) this.draftChanged(drafted);
     const touched = new Map(this.outbox.heard(key).map(({ message, circle }) => [message, circle]));
     for (const [message, circle] of touched) this.changed(circle, [message]);
   };
@@ -264,6 +296,10 @@ export class Campus implements Known {
       case 'read_marker':
         if (entity.person_id === this.me.id) this.readTo(entity.circle_id, entity.seq);
         break;
+      case 'mute':
+      case 'draft':
+        if (entity.person_id === this.me.id) this.own(entity);
+        break;
       case 'circle': {
         const state = this.states.get(entity.id);
         if (!state) this.refreshSoon();
@@ -282,6 +318,26 @@ export class Campus implements Known {
     this.states.set(circle, { ...state, read_seq: seq, unread: seq >= state.head_seq ? 0 : state.unread });
     this.circleChanged(circle);
     if (seq < state.head_seq) this.refreshSoon();
+  }
+
+  /** A state that the person's devices agree on. Version zero: there is none, and none was wanted. */
+  private own(entity: Mute | Draft): void {
+    const state = this.states.get(entity.circle_id);
+    const is = 'on' in entity ? ({ mute: entity } as const) : ({ draft: entity } as const);
+    const held = 'on' in entity ? state?.mute : state?.draft;
+    if (!state || entity.version <= (held?.version ?? 0)) return;
+    this.states.set(entity.circle_id, { ...state, ...is });
+    this.circleChanged(entity.circle_id);
+    if (is.draft) this.draftChanged(entity.circle_id);
+  }
+
+  private draftChanged(circle_id: string): void {
+    this.emit({ update: 'draft', campus_id: this.id, circle_id });
+  }
+
+  private knownDraft(circle: string): DraftView {
+    const draft = this.states.get(circle)?.draft;
+    return draft ? { text: draft.text, reply_to: draft.reply_to, editing: draft.editing } : NO_DRAFT;
   }
 
   private person(person: Person): void {
@@ -422,9 +478,13 @@ export class Campus implements Known {
   }
 
   private takeStates(states: CircleState[]): void {
+    const before = this.states;
     this.states = new Map(states.map((state) => [state.circle.id, state]));
     for (const { last_author } of states) if (last_author) this.people.set(last_author.id, last_author);
     this.emit({ update: 'circles', campus_id: this.id, circles: this.circles() });
+    for (const { circle, draft } of states) {
+      if (draft && draft.version !== before.get(circle.id)?.draft?.version) this.draftChanged(circle.id);
+    }
   }
 
   /** Memberships and unknown people are asked for once, not one by one. */
@@ -469,7 +529,9 @@ export class Campus implements Known {
   private circle(state: CircleState): CircleView {
     const id = state.circle.id;
     const waiting = this.outbox.entries.filter((entry) => entry.circle === id);
-    return circleView(this.asRead(state), this, waiting, this.drafts.has(id));
+    const muted = this.mutes.get(id)?.state ?? state.mute?.on ?? false;
+    const { text, reply_to } = this.draft(id);
+    return circleView(this.asRead(state), this, waiting, { muted, draft: text !== '' || reply_to !== null });
   }
 
   /** What the person has read here counts as read, also while the relay does not know it. */

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeLocks, Tabs } from '../../test/tabs';
 import { ReadMarkers } from './markers';
 import { Outbox } from './outbox';
+import { DRAFT_REST_MS, draftsOf, mutesOf, NO_DRAFT } from './own';
 import { Sender } from './sender';
 import { LeaseTurn, LockTurn } from './turn';
 
@@ -25,9 +26,18 @@ function open(tab: string, { secure = true } = {}) {
   const store = tabs.open();
   const outbox = new Outbox(store, 'box');
   const markers = new ReadMarkers(store, 'box');
+  const drafts = draftsOf(store, 'box');
+  const mutes = mutesOf(store, 'box');
   const turn = secure ? new LockTurn(locks.of(tab), 'turn') : new LeaseTurn(store, 'turn');
   const marked = vi.fn();
-  const sender = new Sender(outbox, markers, turn, { changed: () => sender.kick(), sent: () => undefined, marked });
+  const told = vi.fn();
+  const sender = new Sender(outbox, markers, [mutes, drafts], turn, {
+    changed: () => sender.kick(),
+    sent: () => undefined,
+    marked,
+    told,
+    settled: () => undefined,
+  });
   store.heard = (name) => {
     outbox.heard(name);
     sender.kick();
@@ -43,7 +53,15 @@ function open(tab: string, { secure = true } = {}) {
     markers.set(circle, seq);
     sender.kick();
   };
-  return { outbox, markers, sender, write, read, marked };
+  const drafted = (text: string): void => {
+    drafts.set('a', { ...NO_DRAFT, text }, NO_DRAFT);
+    sender.kick();
+  };
+  const mute = (on: boolean): void => {
+    mutes.set('a', on, !on);
+    sender.kick();
+  };
+  return { outbox, markers, drafts, sender, write, read, drafted, mute, marked, told };
 }
 
 beforeEach(() => {
@@ -170,5 +188,72 @@ describe('read markers', () => {
     read('a', 4);
     await vi.advanceTimersByTimeAsync(0);
     expect(asked()).toEqual(['POST messages 1', 'PUT read 4']);
+  });
+});
+
+describe('what the person has on all devices', () => {
+  const rest = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+  it('is told of a draft when it has rested, and of an emptied one at once', async () => {
+    const { drafted, told } = open('one');
+    await rest(0);
+    drafted('h');
+    await rest(DRAFT_REST_MS - 1);
+    drafted('hi');
+    await rest(DRAFT_REST_MS - 1);
+    expect(asked()).toEqual([]);
+    await rest(1);
+    expect(asked()).toEqual(['PUT draft hi']);
+    expect(told).toHaveBeenCalledOnce();
+    relay.mockImplementation(never);
+    drafted('hi there');
+    await rest(DRAFT_REST_MS);
+    drafted('');
+    relay.mockImplementation(() => answer(200));
+    opened.forEach((sender) => sender.stop());
+    open('two').sender.kick();
+    await rest(0);
+    expect(asked()).toEqual(['PUT draft hi', 'PUT draft hi there', 'PUT draft']);
+  });
+
+  it('is told nothing of a draft that was sent before it rested', async () => {
+    const { drafted, drafts } = open('one');
+    await rest(0);
+    drafted('h');
+    drafted('');
+    await rest(DRAFT_REST_MS);
+    expect(asked()).toEqual([]);
+    expect(drafts.get('a')).toBeNull();
+  });
+
+  it('goes out later, and says how long ago it was', async () => {
+    relay.mockImplementation(down);
+    const { mute } = open('one');
+    await rest(0);
+    mute(true);
+    await rest(0);
+    relay.mockImplementation(() => answer(200));
+    await rest(60_000);
+    expect(asked().at(-1)).toBe('PUT mute');
+    const body = JSON.parse(relay.mock.lastCall?.[1]?.body as string) as { on: boolean; age_ms: number };
+    expect(body).toEqual({ on: true, age_ms: expect.any(Number) });
+    expect(body.age_ms).toBeGreaterThan(0);
+    const count = asked().length;
+    await rest(60_000);
+    expect(asked()).toHaveLength(count);
+  });
+
+  it('stays as it is here if the relay refuses it, and is gone if one is not in the circle any more', async () => {
+    const { drafted, drafts } = open('one');
+    await rest(0);
+    relay.mockImplementation(() => answer(400, { code: 'invalid_body', title: 'too long' }));
+    drafted('long');
+    await rest(10 * DRAFT_REST_MS);
+    expect(asked()).toEqual(['PUT draft long']);
+    expect(drafts.get('a')?.state.text).toBe('long');
+    relay.mockImplementation(() => answer(403, { code: 'not_member', title: 'out' }));
+    drafted('shorter');
+    await rest(DRAFT_REST_MS);
+    expect(drafts.get('a')).toBeNull();
   });
 });

@@ -32,7 +32,12 @@ export function personOf(known: Known, id: string): PersonView {
   return person ? personView(person) : { id, name: 'Someone', hue: 0, role: 'member' };
 }
 
-export function circleView(state: CircleState, known: Known, waiting: Entry[], draft: boolean): CircleView {
+export function circleView(
+  state: CircleState,
+  known: Known,
+  waiting: Entry[],
+  own: { draft: boolean; muted: boolean },
+): CircleView {
   const { circle, membership, last } = state;
   const joined = membership?.state === 'joined';
   return {
@@ -56,7 +61,7 @@ export function circleView(state: CircleState, known: Known, waiting: Entry[], d
     missing: 0,
     unsent: waiting.filter((entry) => entry.work.op === 'post' && entry.state !== 'failed').length,
     failed: waiting.filter((entry) => entry.state === 'failed').length,
-    draft,
+    ...own,
   };
 }
 
