@@ -254,6 +254,7 @@ impl Client {
     /// to join needs its invite.
     pub async fn nearby(&self, listen: Duration) -> Answer<Vec<NearbyView>> {
         let mut sightings = self.0.browser.look();
+        sightings.keep_fresh();
         let deadline = tokio::time::Instant::now() + listen;
         while tokio::time::timeout_at(deadline, sightings.changed()).await.is_ok() {}
         let joined: Vec<CampusId> = self.campuses().await?.into_iter().map(|it| it.id).collect();

@@ -6,7 +6,7 @@ use circles_protocol::{
     CampusId,
     lan::{Fingerprint, SERVICE, txt},
 };
-use mdns_sd::{IfKind, ServiceDaemon, ServiceInfo};
+use mdns_sd::{ServiceDaemon, ServiceInfo};
 use tokio::{sync::Notify, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -72,10 +72,7 @@ fn service(what: &Announced) -> Result<ServiceInfo, mdns_sd::Error> {
         (txt::KEY, what.key.to_string()),
     ];
     let label = cut(&label, 63);
-    let mut info = ServiceInfo::new(SERVICE, label, &host, (), what.port, &properties[..])?.enable_addr_auto();
-    // As the relay's listener.
-    info.set_interfaces(vec![IfKind::IPv4]);
-    Ok(info)
+    Ok(ServiceInfo::new(SERVICE, label, &host, (), what.port, &properties[..])?.enable_addr_auto())
 }
 
 /// The first characters of a text that fit into so many bytes.
