@@ -160,9 +160,11 @@ async fn chat_by_browser(host: &Host, data: &Path) -> Result<()> {
     ada.writes("and all is there")?;
     driver::shows(&page, "and all is there").await?;
     took("the relay was killed and is back, until a guest by browser has sent and received", back);
-    picture(&page, "guest-phone").await?;
+    let said = driver::find(&page, "[role=log]").await?.text().await?;
+    ensure!(said.contains("Ada") && said.contains("Grace") && !said.contains("Someone"), "{said}");
     let shown: Vec<String> = driver::rows(&page).await?.into_iter().map(|it| it.text).collect();
     ensure!(shown == ada.history()?, "{shown:?}");
+    picture(&page, "guest-phone").await?;
     Ok(page.close().await?)
 }
 
