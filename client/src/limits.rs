@@ -18,6 +18,9 @@ pub const OLD_ADDRESS_TIME: Duration = Duration::from_millis(500);
 /// How long a relay is looked for by mDNS: it answers within a second, unless multicast is blocked.
 pub const NEARBY_TIME_MAX: Duration = Duration::from_secs(4);
 
+/// How soon somebody who looks around looks again; the search goes on that long.
+pub const LOOKS_AGAIN_WITHIN: Duration = Duration::from_secs(5);
+
 /// How often the network is asked anew for a relay on the LAN that is not where it was. An announcement that was lost or
 /// misunderstood costs that much.
 pub const LOOK_ANEW_EVERY: Duration = Duration::from_secs(5);
