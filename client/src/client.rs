@@ -38,7 +38,7 @@ use crate::{
         Invited, Route,
         doctor::{self, Patient},
     },
-    limits::{DEVICE_INVITE_LIFE_S, INVITE_LIFE_S, INVITE_USES, UPDATES_WAITING_MAX},
+    limits::{DEVICE_INVITE_LIFE_S, INVITE_LIFE_S, INVITE_USES, LOOKS_AGAIN_WITHIN, UPDATES_WAITING_MAX},
     outside::Outside,
     token::Tokens,
     view::{
@@ -254,8 +254,15 @@ impl Client {
     /// to join needs its invite.
     pub async fn nearby(&self, listen: Duration) -> Answer<Vec<NearbyView>> {
         let mut sightings = self.0.browser.look();
+        sightings.keep_fresh();
         let deadline = tokio::time::Instant::now() + listen;
         while tokio::time::timeout_at(deadline, sightings.changed()).await.is_ok() {}
+        // Who looks again and again goes on with one search, and does not begin a new one each time.
+        let held = sightings.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(LOOKS_AGAIN_WITHIN).await;
+            drop(held);
+        });
         let joined: Vec<CampusId> = self.campuses().await?.into_iter().map(|it| it.id).collect();
         let view = |it: Sighting| NearbyView {
             joined: it.campus.is_some_and(|it| joined.contains(&it)),

@@ -11,8 +11,15 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an address may take to answer who is there: a handshake over poor Wi-Fi.
 pub const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
 
+/// How long a relay that answers at another address may still answer at the old one, to stay there: a handshake takes a few
+/// milliseconds, and much longer only over poor Wi-Fi, which both addresses share.
+pub const OLD_ADDRESS_TIME: Duration = Duration::from_millis(500);
+
 /// How long a relay is looked for by mDNS: it answers within a second, unless multicast is blocked.
 pub const NEARBY_TIME_MAX: Duration = Duration::from_secs(4);
+
+/// How soon somebody who looks around looks again; the search goes on that long.
+pub const LOOKS_AGAIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often the network is asked anew for a relay on the LAN that is not where it was. An announcement that was lost or
 /// misunderstood costs that much.

@@ -1,11 +1,13 @@
 //! Saying on the network that a relay is here.
 
+use std::time::Duration;
+
 use circles_protocol::{
     CampusId,
     lan::{Fingerprint, SERVICE, txt},
 };
-use mdns_sd::{IfKind, ServiceDaemon, ServiceInfo};
-use tokio::sync::Notify;
+use mdns_sd::{ServiceDaemon, ServiceInfo};
+use tokio::{sync::Notify, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::daemon::on_each_network;
@@ -15,6 +17,11 @@ const LABEL_BYTES_MAX: usize = 40;
 
 /// Longest name in the TXT record, whose strings have 255 bytes (RFC 6763, 6.1).
 const NAME_BYTES_MAX: usize = 200;
+
+/// How long to wait before a relay is announced anew, after the goodbye of the daemon before. Others keep what a goodbye took
+/// back for another second (RFC 6762, 10.1), and mdns-sd tells nobody of what comes back within it. Asking whether the name
+/// is free takes the rest of that second (RFC 6762, 8.1: 750 ms).
+const FORGOTTEN_AFTER: Duration = Duration::from_millis(500);
 
 /// What is announced of a relay. It is for everyone on the network to read.
 #[derive(Clone, Debug)]
@@ -39,7 +46,11 @@ impl Announcement {
     /// Begins to announce.
     pub fn start(what: Announced) -> Self {
         let task = tokio::spawn(async move {
+            let mut announced = false;
             let announce = async move |daemon: &ServiceDaemon, _| {
+                if std::mem::replace(&mut announced, true) {
+                    sleep(FORGOTTEN_AFTER).await;
+                }
                 daemon.register(service(&what)?)?;
                 std::future::pending().await
             };
@@ -51,7 +62,9 @@ impl Announcement {
 
 fn service(what: &Announced) -> Result<ServiceInfo, mdns_sd::Error> {
     let words = what.key.words();
-    let label = format!("{} {words}", cut(&what.name, LABEL_BYTES_MAX).replace('.', " "));
+    // In small letters: mdns-sd 0.21 does not find another name again when it is to be announced for the second time (RFC
+    // 6762, 8.3), and a single multicast packet is easily lost. What people see is in the TXT record.
+    let label = format!("{} {words}", cut(&what.name, LABEL_BYTES_MAX).replace('.', " ")).to_lowercase();
     let host = format!("circles-{}.local.", what.key.to_string().to_lowercase().split_at(12).0);
     let properties = [
         (txt::NAME, cut(&what.name, NAME_BYTES_MAX).to_owned()),
@@ -59,10 +72,7 @@ fn service(what: &Announced) -> Result<ServiceInfo, mdns_sd::Error> {
         (txt::KEY, what.key.to_string()),
     ];
     let label = cut(&label, 63);
-    let mut info = ServiceInfo::new(SERVICE, label, &host, (), what.port, &properties[..])?.enable_addr_auto();
-    // As the relay's listener.
-    info.set_interfaces(vec![IfKind::IPv4]);
-    Ok(info)
+    Ok(ServiceInfo::new(SERVICE, label, &host, (), what.port, &properties[..])?.enable_addr_auto())
 }
 
 /// The first characters of a text that fit into so many bytes.

@@ -1,23 +1,35 @@
 //! Looking for relays on the network.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
 };
 
 use circles_protocol::{
     CampusId,
     lan::{ADDRESSES_MAX, Fingerprint, SERVICE, txt},
 };
-use mdns_sd::{ResolvedService, ServiceDaemon, ServiceEvent};
-use tokio::sync::{Notify, watch};
+use mdns_sd::{Receiver, ResolvedService, ServiceDaemon, ServiceEvent};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep_until},
+};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::daemon::on_each_network;
+use crate::{addresses::is_whole, daemon::on_each_network};
 
 /// Most announcements that are remembered: a dorm has a few relays, and anyone can announce any number.
 const SIGHTINGS_MAX: usize = 128;
+
+/// How long what was found counts as being there. A relay that vanishes says nothing, and what it announced would hold for two
+/// minutes more (RFC 6762, 10).
+const FRESH_FOR: Duration = Duration::from_secs(10);
+
+/// How long a relay that is there may take to answer when the network is asked again: the question is repeated after a second,
+/// and either may be lost.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
 /// A relay that says it is on this network. None of it is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +44,9 @@ pub struct Sighting {
     pub addresses: BTreeSet<SocketAddr>,
 }
 
+/// The relays that are there, by the name of their announcement.
+type Seen = HashMap<String, Sighting>;
+
 /// Looks for relays while anyone wants to know.
 #[derive(Clone, Default)]
 pub struct Browser(Arc<Mutex<Weak<Browsing>>>);
@@ -40,12 +55,13 @@ pub struct Browser(Arc<Mutex<Weak<Browsing>>>);
 #[derive(Clone)]
 pub struct Sightings {
     search: Arc<Browsing>,
-    seen: watch::Receiver<HashMap<String, Sighting>>,
+    seen: watch::Receiver<Seen>,
 }
 
 struct Browsing {
-    seen: watch::Receiver<HashMap<String, Sighting>>,
+    seen: watch::Receiver<Seen>,
     anew: Arc<Notify>,
+    watched: Arc<Notify>,
     _task: AbortOnDropHandle<std::convert::Infallible>,
 }
 
@@ -86,6 +102,11 @@ impl Sightings {
         self.search.anew.notify_one();
     }
 
+    /// Somebody looks at what was found: the network is asked again if that is a while ago. To be called again and again.
+    pub fn keep_fresh(&self) {
+        self.search.watched.notify_one();
+    }
+
     /// Returns when something changes after the last call. Cancel safe.
     pub async fn changed(&mut self) {
         self.seen.changed().await.expect("the search goes on while it is held");
@@ -95,8 +116,8 @@ impl Sightings {
 impl Browsing {
     fn start() -> Self {
         let (tell, seen) = watch::channel(HashMap::new());
-        let anew = Arc::new(Notify::new());
-        let asked = anew.clone();
+        let (anew, watched) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (asked, again, looked_at) = (anew.clone(), anew.clone(), watched.clone());
         let task = tokio::spawn(async move {
             let browse = async move |daemon: &ServiceDaemon, same: bool| {
                 let events = daemon.browse(SERVICE)?;
@@ -104,19 +125,44 @@ impl Browsing {
                 if !same {
                     tell.send_if_modified(|seen| !std::mem::take(seen).is_empty());
                 }
-                while let Ok(event) = events.recv_async().await {
-                    tell.send_if_modified(|seen| take(seen, event));
-                }
+                hear(events, &tell, &looked_at, &again).await;
                 Ok(())
             };
             on_each_network(&asked, browse).await
         });
-        Self { seen, anew, _task: AbortOnDropHandle::new(task) }
+        Self { seen, anew, watched, _task: AbortOnDropHandle::new(task) }
+    }
+}
+
+/// Tells what a daemon that was just asked hears, and that it does not hear what was seen before; until it ends. When somebody
+/// looks at what is not fresh any more, the network is to be asked `again`.
+async fn hear(events: Receiver<ServiceEvent>, tell: &watch::Sender<Seen>, looked_at: &Notify, again: &Notify) {
+    let begun = Instant::now();
+    let mut unheard: HashSet<String> = tell.borrow().keys().cloned().collect();
+    loop {
+        tokio::select! {
+            event = events.recv_async() => {
+                let Ok(event) = event else { return };
+                if let ServiceEvent::ServiceResolved(service) = &event {
+                    unheard.remove(&service.fullname);
+                }
+                tell.send_if_modified(|seen| take(seen, event));
+            }
+            () = sleep_until(begun + ANSWERS_WITHIN), if !unheard.is_empty() => {
+                let gone = std::mem::take(&mut unheard);
+                tell.send_if_modified(|seen| gone.iter().filter(|it| seen.remove(*it).is_some()).count() > 0);
+            }
+            () = looked_at.notified() => {
+                if begun.elapsed() > FRESH_FOR {
+                    again.notify_one();
+                }
+            }
+        }
     }
 }
 
 /// Takes an event; whether it is news.
-fn take(seen: &mut HashMap<String, Sighting>, event: ServiceEvent) -> bool {
+fn take(seen: &mut Seen, event: ServiceEvent) -> bool {
     match event {
         ServiceEvent::ServiceResolved(service) => {
             let Some(sighting) = sighting(&service) else {
@@ -143,7 +189,7 @@ fn sighting(service: &ResolvedService) -> Option<Sighting> {
             .addresses
             .iter()
             .map(|it| SocketAddr::new(it.to_ip_addr(), service.port))
-            .filter(SocketAddr::is_ipv4)
+            .filter(|it| is_whole(it.ip()))
             .take(ADDRESSES_MAX)
             .collect(),
     })

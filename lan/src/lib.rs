@@ -7,9 +7,11 @@ mod addresses;
 mod announce;
 mod browse;
 mod daemon;
+mod listen;
 mod network;
 
 pub use addresses::{addresses, is_near};
 pub use announce::{Announced, Announcement};
 pub use browse::{Browser, Sighting, Sightings};
+pub use listen::listen;
 pub use network::NetworkChanges;

@@ -53,7 +53,8 @@ impl Listener for TcpListener {
         if let Err(error) = prepare(&socket) {
             tracing::debug!(%error, "a connection is as it is");
         }
-        Ok((socket, peer))
+        // One that came by IPv4 to a socket for both is the same peer as by that alone.
+        Ok((socket, SocketAddr::new(peer.ip().to_canonical(), peer.port())))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

@@ -68,6 +68,11 @@ impl Shell {
         self.open().await.map(|open| &open.client)
     }
 
+    /// The name of a campus that this app hosts on the network, if it does.
+    pub async fn hosted_on_lan(&self) -> Option<String> {
+        self.0.open.get()?.hosts.on_lan().await
+    }
+
     /// Closes the client, then the relays that it may still have been talking to.
     pub async fn close(&self) {
         if let Some(open) = self.0.open.get() {

@@ -1,11 +1,14 @@
 //! A WebDriver process, and a session with a desktop window or a browser.
 
-use std::process::{Child, Command, Stdio};
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+};
 
 use anyhow::{Context, Result};
 use fantoccini::{Client, ClientBuilder, Locator, elements::Element};
 use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{PATIENCE, port, wait_for};
 
@@ -45,6 +48,24 @@ impl Drop for Driver {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Chromium without a window, which keeps its profile in a directory.
+pub fn chromium(profile: &Path) -> Value {
+    json!({ "goog:chromeOptions": { "args": [
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--disable-dev-shm-usage", format!("--user-data-dir={}", profile.display()),
+    ] } })
+}
+
+/// The same as on a phone, whose owner goes on where it warns of a certificate.
+pub fn phone(profile: &Path) -> Value {
+    let mut capabilities = chromium(profile);
+    capabilities["acceptInsecureCerts"] = true.into();
+    capabilities["goog:chromeOptions"]["mobileEmulation"] =
+        json!({ "deviceMetrics": { "width": 390, "height": 844, "pixelRatio": 2.0, "touch": true } });
+    capabilities
 }
 
 /// The element, as soon as it is there.

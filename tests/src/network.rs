@@ -3,7 +3,7 @@
 
 use std::{
     ffi::OsStr,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     process::{Command, Output},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -21,9 +21,7 @@ pub struct Network {
 pub struct Host {
     /// Its namespace.
     pub namespace: String,
-    /// Its port on the bridge.
-    port: String,
-    /// The address that it begins with.
+    /// The address that it begins with. Its last number is that of the computer.
     pub address: Ipv4Addr,
 }
 
@@ -48,12 +46,8 @@ impl Network {
         ip(&format!("-n {hub} link add br0 type bridge mcast_snooping 0"))?;
         ip(&format!("-n {hub} link set br0 up"))?;
         for number in 1..=hosts {
-            let host = Host {
-                namespace: format!("{name}h{number}"),
-                port: format!("port{number}"),
-                address: Ipv4Addr::new(10, 77, 0, number),
-            };
-            let (namespace, port) = (host.namespace.clone(), host.port.clone());
+            let host = Host { namespace: format!("{name}h{number}"), address: Ipv4Addr::new(10, 77, 0, number) };
+            let (namespace, port) = (host.namespace.clone(), host.port());
             network.hosts.push(host);
             ip(&format!("netns add {namespace}"))?;
             ip(&format!("-n {hub} link add {port} type veth peer name eth0 netns {namespace}"))?;
@@ -70,7 +64,7 @@ impl Network {
     pub fn isolate(&self, on: bool) -> Result<()> {
         let state = if on { "on" } else { "off" };
         for host in &self.hosts {
-            run(within(&self.hub, "bridge").args(["link", "set", "dev", &host.port, "isolated", state]))?;
+            run(within(&self.hub, "bridge").args(["link", "set", "dev", &host.port(), "isolated", state]))?;
         }
         Ok(())
     }
@@ -92,19 +86,40 @@ impl Drop for Network {
 }
 
 impl Host {
+    /// Its port on the bridge.
+    fn port(&self) -> String {
+        let [.., number] = self.address.octets();
+        format!("port{number}")
+    }
+
     /// A program on this computer.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         within(&self.namespace, program)
     }
 
     /// Gives it another address.
-    pub fn add_address(&self, address: Ipv4Addr) -> Result<()> {
-        ip(&format!("-n {} address add {address}/24 dev eth0", self.namespace))
+    pub fn add_address(&self, address: impl Into<IpAddr>) -> Result<()> {
+        ip(&format!("-n {} address add {}", self.namespace, on_eth0(address.into())))
     }
 
     /// Takes an address from it.
-    pub fn remove_address(&self, address: Ipv4Addr) -> Result<()> {
-        ip(&format!("-n {} address del {address}/24 dev eth0", self.namespace))
+    pub fn remove_address(&self, address: impl Into<IpAddr>) -> Result<()> {
+        ip(&format!("-n {} address del {}", self.namespace, on_eth0(address.into())))
+    }
+
+    /// Gives it an address of IPv6 in place of the other; the address.
+    pub fn to_ipv6(&self) -> Result<Ipv6Addr> {
+        let [.., number] = self.address.octets();
+        let address = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, number.into());
+        self.remove_address(self.address)?;
+        self.add_address(address)?;
+        Ok(address)
+    }
+
+    /// Whether it still asks if another computer has one of its addresses (RFC 4862, 5.4). Until then it says nothing by IPv6.
+    pub fn is_arriving(&self) -> Result<bool> {
+        let tentative = run(Command::new("ip").args(["-n", &self.namespace, "-6", "address", "show", "tentative"]))?;
+        Ok(!tentative.stdout.is_empty())
     }
 
     /// Its Wi-Fi: on or off.
@@ -125,6 +140,11 @@ impl Host {
         }";
         run(self.command("nft").arg(rules)).map(drop)
     }
+}
+
+fn on_eth0(address: IpAddr) -> String {
+    let bits = if address.is_ipv4() { 24 } else { 64 };
+    format!("{address}/{bits} dev eth0")
 }
 
 /// A program in a namespace.

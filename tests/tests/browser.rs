@@ -11,7 +11,6 @@ use circles_tests::{
     relay::RelayProcess,
     shows,
 };
-use serde_json::json;
 use tempfile::tempdir;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,14 +22,7 @@ async fn a_guest_by_browser_misses_nothing_through_many_stream_lifetimes_and_a_d
     let general = circle(&ada, &campus, "General").await?;
 
     let driver = Driver::start("chromedriver").await?;
-    let profile = dir.path().join("chromium");
-    let page = driver
-        .session(json!({ "goog:chromeOptions": { "args": [
-            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--disable-dev-shm-usage", format!("--user-data-dir={}", profile.display()),
-        ] } }))
-        .await?;
+    let page = driver.session(driver::chromium(&dir.path().join("chromium"))).await?;
     page.goto(&relay.invite("member")?).await?;
     driver::fill(&page, "Your name", "Grace").await?;
     driver::press(&page, "Join").await?;

@@ -2,15 +2,12 @@
 //!
 //! Only relays that are known already are asked, and the network itself: nobody else has to do with it.
 
-use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use circles_lan::{Browser, addresses, is_near};
 use circles_protocol::lan::{Fingerprint, PORT};
 use jiff::SignedDuration;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 
 use super::Route;
 use crate::{
@@ -79,7 +76,7 @@ pub async fn examine(patients: Vec<Patient>) -> Vec<Finding> {
             "If somebody hosts here, this network may block multicast: ask for the invite link, or type the host's address after the code, as CODE@192.168.1.5.",
         ));
     }
-    findings.push(port().await);
+    findings.push(port());
     findings
 }
 
@@ -222,8 +219,8 @@ fn judge_clock(ahead: SignedDuration) -> Option<Finding> {
 }
 
 /// Whether this computer could host.
-async fn port() -> Finding {
-    match TcpListener::bind(SocketAddr::from(([0, 0, 0, 0], PORT))).await {
+fn port() -> Finding {
+    match circles_lan::listen(PORT, 1) {
         Ok(_) => good(format!("This computer could host: port {PORT} is free.")),
         Err(error) if error.kind() == ErrorKind::AddrInUse => note(
             format!("Port {PORT} is in use on this computer."),
@@ -257,7 +254,10 @@ fn bad(says: String, advice: &str) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
 
     use super::*;
 

@@ -17,8 +17,8 @@ pub async fn follow(route: Arc<Route>, mut sightings: Sightings, online: impl Fn
         if now != before {
             route.learn(now.iter().copied());
             // Announcements prove nothing: a connection that works is kept, whatever they say.
-            let elsewhere = !route.current().is_some_and(|it| now.contains(&it));
-            if !now.is_empty() && (!online() || (elsewhere && !route.answers().await)) {
+            let others: Vec<_> = now.iter().copied().filter(|it| Some(*it) != route.current()).collect();
+            if !now.is_empty() && (!online() || (!others.is_empty() && route.has_left_for(others).await)) {
                 moved();
             }
             before = now;

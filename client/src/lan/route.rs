@@ -9,11 +9,14 @@ use circles_protocol::lan::{ADDRESSES_MAX, Fingerprint};
 use futures::{StreamExt, stream::FuturesUnordered};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::ClientConfig;
-use tokio::sync::watch;
+use tokio::{
+    sync::{Notify, watch},
+    time::sleep,
+};
 use url::Url;
 
 use super::pin::{NAME, Pin, WrongKey, probe};
-use crate::error::ClientError;
+use crate::{error::ClientError, limits::OLD_ADDRESS_TIME};
 
 /// Where a relay with a certain key is. Connections ask it for the address, as they would ask the DNS; so whoever uses it
 /// need not know that relays move.
@@ -26,6 +29,8 @@ pub struct Route {
     generation: watch::Sender<u64>,
     /// One search at a time; the others wait for its result.
     searching: tokio::sync::Mutex<()>,
+    /// That another address has become known, for a search that is under way.
+    learned: Notify,
 }
 
 #[derive(Debug)]
@@ -41,7 +46,8 @@ impl Route {
     pub fn new(key: Fingerprint, known: Vec<SocketAddr>) -> Arc<Self> {
         let state = Mutex::new(State { known: bounded(known), current: None });
         let generation = watch::Sender::new(0);
-        Arc::new(Self { key, tls: Pin::Key(key).tls(), state, generation, searching: tokio::sync::Mutex::default() })
+        let (searching, learned) = (tokio::sync::Mutex::default(), Notify::new());
+        Arc::new(Self { key, tls: Pin::Key(key).tls(), state, generation, searching, learned })
     }
 
     /// The relay's key.
@@ -72,12 +78,17 @@ impl Route {
 
     /// It may be at these addresses too.
     pub fn learn(&self, addresses: impl IntoIterator<Item = SocketAddr>) {
-        self.state(|it| {
+        let news = self.state(|it| {
             let current = it.current;
             // The last one that worked stays first; then what was heard last.
-            let known = current.into_iter().chain(addresses).chain(it.known.drain(..)).collect();
-            it.known = bounded(known);
+            let known = bounded(current.into_iter().chain(addresses).chain(it.known.iter().copied()).collect());
+            let news = known.iter().any(|address| !it.known.contains(address));
+            it.known = known;
+            news
         });
+        if news {
+            self.learned.notify_one();
+        }
     }
 
     /// It does not answer where it was: connections from before are not used again, and the next one searches.
@@ -97,11 +108,19 @@ impl Route {
         }
     }
 
-    /// Whether it still answers where it was found last.
-    pub async fn answers(&self) -> bool {
-        match self.current() {
-            Some(address) => probe(address, self.tls.clone()).await.is_ok(),
-            None => false,
+    /// Whether it is no longer where it was, now that it is announced at other addresses. What answers is kept; and one that
+    /// proves to be at another address has moved if it stays silent at the old one, which need not be refused first.
+    pub async fn has_left_for(&self, others: impl IntoIterator<Item = SocketAddr>) -> bool {
+        let Some(current) = self.current() else { return true };
+        let there = async {
+            match search(&self.tls, others).await {
+                Ok(_) => sleep(OLD_ADDRESS_TIME).await,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            here = probe(current, self.tls.clone()) => here.is_err(),
+            () = there => true,
         }
     }
 
@@ -110,18 +129,22 @@ impl Route {
         search(&self.tls, self.known()).await.map(|(_, at)| at)
     }
 
-    /// Where it is now. All known addresses are asked at once, and the first that proves to have the key is it. If another
-    /// relay answers and this one nowhere, that is the error.
+    /// Where it is now. All known addresses are asked at once, those that become known meanwhile too, and the first that proves
+    /// to have the key is it. If another relay answers and this one nowhere, that is the error.
     pub async fn find(&self) -> Result<SocketAddr, ClientError> {
         let _one = self.searching.lock().await;
-        let (current, known) = self.state(|it| (it.current, it.known.clone()));
-        if let Some(current) = current {
-            return Ok(current);
+        loop {
+            let (current, known) = self.state(|it| (it.current, it.known.clone()));
+            if let Some(current) = current {
+                return Ok(current);
+            }
+            let (_, found) = tokio::select! {
+                found = search(&self.tls, known) => found?,
+                () = self.learned.notified() => continue,
+            };
+            self.state(|it| it.current = Some(found));
+            self.learn([found]);
         }
-        let (_, found) = search(&self.tls, known).await?;
-        self.state(|it| it.current = Some(found));
-        self.learn([found]);
-        Ok(found)
     }
 
     fn state<T>(&self, with: impl FnOnce(&mut State) -> T) -> T {

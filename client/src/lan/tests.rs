@@ -28,12 +28,12 @@ use super::{
     pin::{Pin, probe},
     route::search,
 };
-use crate::{api::Api, error::ClientError};
+use crate::{api::Api, error::ClientError, limits::PROBE_TIME_MAX};
 
 /// What answers in a test.
 struct Server {
     address: SocketAddr,
-    _serving: AbortOnDropHandle<()>,
+    serving: AbortOnDropHandle<()>,
 }
 
 #[derive(Debug)]
@@ -77,11 +77,18 @@ impl Server {
                 });
             }
         });
-        Self { address, _serving: AbortOnDropHandle::new(serving) }
+        Self { address, serving: AbortOnDropHandle::new(serving) }
     }
 
     async fn of(key: &KeyPair) -> Self {
         Self::start(key, key).await
+    }
+
+    /// Ends it, and leaves something at its address that says nothing.
+    async fn fall_silent(self) -> TcpListener {
+        self.serving.abort();
+        assert!(self.serving.await.unwrap_err().is_cancelled());
+        TcpListener::bind(self.address).await.unwrap()
     }
 }
 
@@ -175,6 +182,48 @@ async fn a_relay_that_moves_is_found_at_its_other_address_and_old_connections_ar
     assert_ne!(api.url("v1/me"), base, "another host to the connection pool");
     assert!(api.get::<bool>("v1/me").await.unwrap());
     assert_eq!(route.known().first(), Some(&after.address));
+}
+
+#[tokio::test]
+async fn a_relay_that_answers_where_it_was_stays_whatever_is_announced() {
+    let (right, pin) = key();
+    let (other, _) = key();
+    let (here, there, impostor) = (Server::of(&right).await, Server::of(&right).await, Server::of(&other).await);
+    let route = Route::new(pin, vec![here.address]);
+    route.find().await.unwrap();
+    assert!(!route.has_left_for([there.address, impostor.address, nobody().await]).await);
+}
+
+#[tokio::test]
+async fn a_relay_that_is_silent_where_it_was_has_left_as_soon_as_it_answers_elsewhere() {
+    let (right, pin) = key();
+    let (other, _) = key();
+    let before = Server::of(&right).await;
+    let route = Route::new(pin, vec![before.address]);
+    route.find().await.unwrap();
+    let _silent = before.fall_silent().await;
+    let after = Server::of(&right).await;
+    let left = tokio::time::timeout(PROBE_TIME_MAX, route.has_left_for([nobody().await, after.address])).await;
+    assert!(left.expect("long before silence is an answer"));
+    let impostor = Server::of(&other).await;
+    let waiting = tokio::time::timeout(PROBE_TIME_MAX / 2, route.has_left_for([impostor.address])).await;
+    assert!(waiting.is_err(), "another relay's answer says nothing");
+}
+
+#[tokio::test]
+async fn a_search_that_is_under_way_asks_at_an_address_that_becomes_known() {
+    let (key, pin) = key();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let route = Route::new(pin, vec![silent.local_addr().unwrap()]);
+    let searching = tokio::spawn({
+        let route = route.clone();
+        async move { route.find().await }
+    });
+    let _held = silent.accept().await.unwrap();
+    let server = Server::of(&key).await;
+    route.learn([server.address]);
+    let found = tokio::time::timeout(PROBE_TIME_MAX / 2, searching).await.expect("long before silence is an answer");
+    assert_eq!(found.unwrap().unwrap(), server.address);
 }
 
 #[tokio::test]

@@ -1,9 +1,6 @@
 //! `circles-relay serve`
 
-use std::{
-    io::Write,
-    net::{Ipv4Addr, SocketAddr},
-};
+use std::{io::Write, net::SocketAddr};
 
 use anyhow::Context;
 use circles_protocol::InviteLink;
@@ -80,9 +77,9 @@ impl Serve {
 
 /// Listens on all networks, for people with an invite.
 fn on_lan(relay: &Relay, settings: &Settings) -> anyhow::Result<LanHost> {
-    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, settings.lan_port));
-    let cannot = || format!("cannot listen on {address} for the LAN: is another relay there? (--lan-port)");
-    let listener = bound(address).and_then(|it| it.listen(LISTEN_BACKLOG)).with_context(cannot)?;
+    let port = settings.lan_port;
+    let cannot = || format!("cannot listen at port {port} for the LAN: is another relay there? (--lan-port)");
+    let listener = circles_lan::listen(port, LISTEN_BACKLOG).with_context(cannot)?;
     let lan = relay.lan(listener)?;
     let place = lan.place();
     say(&format!("On the LAN as {:?}, known by {}", relay.campus().1, place.key.words()));

@@ -82,19 +82,25 @@ fn host_on_bus() -> zbus::Result<bool> {
     Ok(answer.body().deserialize::<zbus::zvariant::Value>()?.try_into()?)
 }
 
-/// Says where the app went when its window was closed for the first time with this data.
-pub fn say_once<R: Runtime>(app: &AppHandle<R>, data_dir: &Path) {
-    let first = File::create_new(data_dir.join("told-of-tray"));
+/// Says where the app went when its window was closed for the first time with this data; and once more when it was for the
+/// first time while it hosts a campus of this name on the network, because that goes on too.
+pub fn say_once<R: Runtime>(app: &AppHandle<R>, data_dir: &Path, hosted: Option<&str>) {
+    let told = if hosted.is_some() { "told-of-hosting" } else { "told-of-tray" };
+    let first = File::create_new(data_dir.join(told));
     if first.is_err_and(|error| error.kind() == ErrorKind::AlreadyExists) {
         return;
     }
-    let shown = app
-        .notification()
-        .builder()
-        .title("Circles is still open")
-        .body("New messages go on arriving. Its icon in the tray shows the window again, and quits.")
-        .show();
-    if let Err(error) = shown {
+    let (title, body) = match hosted {
+        None => (
+            "Circles is still open".to_owned(),
+            "New messages go on arriving. Its icon in the tray shows the window again, and quits.",
+        ),
+        Some(name) => (
+            format!("Circles is still open, and hosts {name}"),
+            "People on this network stay connected, and can join with an invite. Its icon in the tray shows the window again; to quit there ends the hosting too.",
+        ),
+    };
+    if let Err(error) = app.notification().builder().title(title).body(body).show() {
         tracing::debug!(%error, "no notification was shown");
     }
 }

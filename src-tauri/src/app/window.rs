@@ -113,7 +113,11 @@ fn stay_when_closed<R: Runtime>(window: &WebviewWindow<R>, data_dir: &Path) {
         match window.hide() {
             Ok(()) => {
                 api.prevent_close();
-                tray::say_once(&app, &data_dir);
+                let (app, data_dir) = (app.clone(), data_dir.clone());
+                tauri::async_runtime::spawn(async move {
+                    let hosted = app.state::<Shell>().hosted_on_lan().await;
+                    tray::say_once(&app, &data_dir, hosted.as_deref());
+                });
             }
             Err(error) => tracing::warn!(%error, "the window does not hide, so it closes"),
         }

@@ -177,6 +177,13 @@ impl Hosts {
         self.state.lock().await.running.get(&campus).map(Running::url)
     }
 
+    /// The name of the oldest campus that people on the network can reach.
+    pub async fn on_lan(&self) -> Option<String> {
+        let state = self.state.lock().await;
+        let mut running = state.records.hosts.iter().filter_map(|it| state.running.get(&it.campus_id));
+        running.find(|it| it.lan_view().is_some()).map(|it| it.relay.campus().1)
+    }
+
     /// The relays that run, the oldest first.
     pub async fn list(&self) -> Result<Vec<HostView>, HostError> {
         let state = self.state.lock().await;

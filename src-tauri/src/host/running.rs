@@ -8,7 +8,7 @@ use std::{
 
 use circles_client::view::HostLanView;
 use circles_protocol::LanPlace;
-use circles_relay::{LAN_HEARTBEAT, Relay, Settings};
+use circles_relay::{LAN_HEARTBEAT, LISTEN_BACKLOG, Relay, Settings};
 use tokio::{
     net::TcpListener,
     task::{JoinError, JoinHandle},
@@ -44,7 +44,8 @@ pub fn settings(data_dir: PathBuf) -> Settings {
 impl Running {
     /// Opens the campus, and serves it on loopback: at this port, or at any other if it is 0 or taken.
     pub async fn start(settings: Settings, port: u16) -> Result<Self, HostError> {
-        let listener = listen(Ipv4Addr::LOCALHOST, port).await.map_err(HostError::Listen)?;
+        let loopback = async |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+        let listener = at(port, loopback).await.map_err(HostError::Listen)?;
         let address = listener.local_addr().map_err(HostError::Listen)?;
         let relay = Relay::open(settings).await?;
         let stop = CancellationToken::new();
@@ -64,7 +65,8 @@ impl Running {
         if let Some(lan) = &self.lan {
             return Ok(lan.port);
         }
-        let listener = listen(Ipv4Addr::UNSPECIFIED, port).await.map_err(HostError::Listen)?;
+        let listener =
+            at(port, async |port| circles_lan::listen(port, LISTEN_BACKLOG)).await.map_err(HostError::Listen)?;
         let host = self.relay.lan(listener)?;
         let (place, port, hang_up) = (host.place(), host.port(), CancellationToken::new());
         let served = tokio::spawn(host.serve(self.stop.clone(), hang_up.clone()));
@@ -112,12 +114,13 @@ fn ended(served: Result<(), JoinError>) {
     }
 }
 
-async fn listen(on: Ipv4Addr, port: u16) -> io::Result<TcpListener> {
-    match TcpListener::bind((on, port)).await {
+/// Listens at this port, or at any other if it is taken.
+async fn at(port: u16, listen: impl AsyncFn(u16) -> io::Result<TcpListener>) -> io::Result<TcpListener> {
+    match listen(port).await {
         Err(error) if port != 0 => {
             tracing::info!(%error, port, "the port is taken: using another");
-            TcpListener::bind((on, 0)).await
+            listen(0).await
         }
-        bound => bound,
+        listener => listener,
     }
 }

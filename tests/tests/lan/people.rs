@@ -25,10 +25,13 @@ pub struct Hosted<'a> {
 }
 
 impl<'a> Hosted<'a> {
-    /// `circles-relay serve --lan`; returns at once.
-    pub fn start(host: &'a Host, dir: &Path) -> Result<Self> {
+    /// `circles-relay serve --lan` with these further arguments; returns at once.
+    pub fn start(host: &'a Host, dir: &Path, args: &[&str]) -> Result<Self> {
         let mut serve = host.command(program("circles-relay")?);
-        serve.args(["serve", "--lan", "--campus-name", "Maple Dorm", "--drain", "100ms", "--data-dir"]).arg(dir);
+        serve
+            .args(["serve", "--lan", "--campus-name", "Maple Dorm", "--drain", "100ms", "--data-dir"])
+            .arg(dir)
+            .args(args);
         let (child, lines) = spawn(&mut serve)?;
         Ok(Self { host, dir: dir.to_owned(), child, lines })
     }
@@ -48,6 +51,13 @@ impl<'a> Hosted<'a> {
         let code: ShortCode = lines().find_map(|it| it.parse().ok()).context("a code")?;
         ensure!(link.short_code() == Some(code.clone()), "they are one invite");
         Ok((link, code))
+    }
+
+    /// A link for a browser.
+    pub fn guest_invite(&self) -> Result<String> {
+        let mut invite = self.host.command(program("circles-relay")?);
+        let made = run(invite.args(["invite", "--guest", "--data-dir"]).arg(&self.dir))?;
+        Ok(String::from_utf8(made.stdout)?.trim().to_owned())
     }
 
     /// Stops it politely.

@@ -1,17 +1,18 @@
 //! What people on one network see.
 
 use std::{
-    net::Ipv4Addr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, ensure};
-use circles_tests::network::Network;
+use circles_protocol::lan::PORT;
+use circles_tests::network::{Host, Network};
 use tempfile::{TempDir, tempdir};
 
 use crate::{
-    people::{Hosted, Person, cli, refused},
+    people::{Hosted, Person, cli, refused, until},
     strangers, window,
 };
 
@@ -36,6 +37,7 @@ pub const ALL: &[(&str, Story)] = &[
     ("the_host_quits_and_starts_again", the_host_quits_and_starts_again),
     ("the_host_sleeps_and_wakes", the_host_sleeps_and_wakes),
     ("multicast_is_blocked", multicast_is_blocked),
+    ("there_is_only_ipv6", there_is_only_ipv6),
     ("the_network_hides_computers_from_each_other", the_network_hides_computers_from_each_other),
     ("a_second_relay_of_the_same_name_is_told_nothing", a_second_relay_of_the_same_name_is_told_nothing),
     ("the_app_hosts_and_its_guests_come_back", window::the_app_hosts_and_its_guests_come_back),
@@ -43,11 +45,12 @@ pub const ALL: &[(&str, Story)] = &[
         "the_app_finds_and_joins_and_says_what_is_in_the_way",
         window::the_app_finds_and_joins_and_says_what_is_in_the_way,
     ),
+    ("a_phone_chats_by_browser_if_guests_are_welcome", window::a_phone_chats_by_browser_if_guests_are_welcome),
     ("a_sniffer_and_a_stranger_get_nothing", strangers::a_sniffer_and_a_stranger_get_nothing),
 ];
 
 /// Prints how long something took, for the report.
-fn took(what: &str, since: Instant) {
+pub fn took(what: &str, since: Instant) {
     println!("    {what}: {:.2} s", since.elapsed().as_secs_f64());
 }
 
@@ -67,7 +70,7 @@ impl Scene {
 
     /// The relay.
     pub fn relay(&self) -> Result<Hosted<'_>> {
-        Hosted::start(&self.network.hosts[0], &self.dir.path().join("relay"))
+        Hosted::start(&self.network.hosts[0], &self.dir.path().join("relay"), &[])
     }
 
     /// Its owner.
@@ -201,6 +204,33 @@ fn the_host_sleeps_and_wakes() -> Result<()> {
     settled(&ada, &bob, &["before", "meanwhile"])
 }
 
+fn there_is_only_ipv6() -> Result<()> {
+    let scene = Scene::new(3)?;
+    let hosts = &scene.network.hosts;
+    let addresses: Vec<Ipv6Addr> = hosts.iter().map(Host::to_ipv6).collect::<Result<_>>()?;
+    for host in hosts {
+        until("the computer to be on the network", || Ok((!host.is_arriving()?).then_some(())))?;
+    }
+    let relay = scene.relay()?;
+    let ada = scene.ada(&relay)?;
+    ada.writes("hello")?;
+    let (link, _) = relay.invite()?;
+    let at = link.lan.as_ref().map(|it| it.addresses.clone());
+    ensure!(at == Some(vec![SocketAddr::from((addresses[0], PORT))]), "{at:?}");
+    let (_, code) = relay.invite()?;
+    let typed = Instant::now();
+    let bob = scene.bob(&code.to_string())?;
+    bob.sees("hello")?;
+    took("by IPv6 alone, from typing the code until the first message", typed);
+    let cleo = Person::join(&hosts[2], &scene.dir.path().join("cleo"), &link.to_string(), "Cleo")?;
+    bob.is_told("ok   The relay of Maple Dorm answers, and has the right key.")?;
+    bob.writes("hello back")?;
+    for person in [&ada, &cleo] {
+        person.sees("hello back")?;
+    }
+    settled(&ada, &bob, &["hello", "hello back"])
+}
+
 fn multicast_is_blocked() -> Result<()> {
     let scene = Scene::new(2)?;
     let relay = scene.relay()?;
@@ -262,7 +292,7 @@ fn a_second_relay_of_the_same_name_is_told_nothing() -> Result<()> {
     let scene = Scene::new(3)?;
     let relay = scene.relay()?;
     let ada = scene.ada(&relay)?;
-    let impostor = Hosted::start(&scene.network.hosts[2], &scene.dir.path().join("impostor"))?;
+    let impostor = Hosted::start(&scene.network.hosts[2], &scene.dir.path().join("impostor"), &[])?;
     let false_link = impostor.owner()?;
     let (link, code) = relay.invite()?;
     let (host, guest, third) = (&scene.network.hosts[0], &scene.network.hosts[1], &scene.network.hosts[2]);

@@ -253,6 +253,18 @@ describe('what is told in passing', () => {
     expect(last('typing')).toMatchObject({ people: [] });
   });
 
+  it('gives a message its author, also when another one follows at once', async () => {
+    const message = { kind: 'message', circle_id: 'a', created_at: 1, deleted_at: null };
+    const first = { ...message, id: 'm', seq: 10, author_id: 'ada', text: 'hi', version: 10 };
+    const next = { ...message, id: 'n', seq: 11, author_id: 'me', text: 'hello', version: 11 };
+    source(0).say('change', { pos: 10, entity: first }, 'e.10');
+    source(0).say('change', { pos: 11, entity: next }, 'e.11');
+    await wait(0);
+    expect(last('timeline')).toMatchObject({ circle_id: 'a' });
+    source(0).say('typing', ada);
+    expect(last('typing')).toMatchObject({ people: [{ id: 'ada', name: 'Ada' }] });
+  });
+
   it('tells the relay that one types at most every three seconds, and of the end when it is sent', async () => {
     const says = () =>
       relay.mock.calls.filter(([path]) => path === '/v1/circles/a/typing').map(([, init]) => init.body as string);

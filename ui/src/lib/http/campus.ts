@@ -356,7 +356,10 @@ export class Campus implements Known {
     if (!this.log(id).message(message)) return;
     this.outbox.landed(message);
     this.typing.stopped(id, message.author_id);
-    if (!this.people.has(message.author_id)) this.refreshSoon();
+    if (!this.people.has(message.author_id)) {
+      this.refreshSoon();
+      this.askWho(id, () => this.emit({ update: 'timeline', campus_id: this.id, circle_id: id }));
+    }
     const state = this.states.get(id);
     if (state && message.seq > state.head_seq) {
       const others = message.author_id === this.me.id ? 0 : 1;
@@ -425,12 +428,18 @@ export class Campus implements Known {
   private typingChanged(circle: string): void {
     const ids = this.typing.people(circle);
     this.emit({ update: 'typing', campus_id: this.id, circle_id: circle, people: ids.map((id) => personOf(this, id)) });
-    if (this.asked.has(circle) || ids.every((id) => this.people.has(id))) return;
+    if (ids.every((id) => this.people.has(id))) return;
+    this.askWho(circle, () => this.typingChanged(circle));
+  }
+
+  /** Asks who is in a circle, because one of them is not known; once, for the stream tells of whoever comes later. */
+  private askWho(circle: string, known: () => void): void {
+    if (this.asked.has(circle)) return;
     this.asked.add(circle);
     request<Members>('GET', `/circles/${circle}/members`).then(
       ({ members }) => {
         for (const { person } of members) if (!this.people.has(person.id)) this.people.set(person.id, person);
-        this.typingChanged(circle);
+        known();
       },
       // Without it they are someone.
       () => this.asked.delete(circle),
