@@ -10,12 +10,6 @@ use super::{
 };
 use crate::{limits::ABSENCE_MIN, mentions::mentions, view::Absence};
 
-/// The stream is heard now.
-pub fn heard(conn: &Connection, campus: CampusId, now: UnixMs) -> rusqlite::Result<()> {
-    conn.prepare_cached("UPDATE campus SET heard_at = ?2 WHERE id = ?1")?.execute(params![campus.blob(), now.0])?;
-    Ok(())
-}
-
 /// A stream opens: if it was not heard for long, an absence ends, and where each circle stood is noted before anything new
 /// is applied. Whether an absence is open.
 pub fn begin(conn: &Connection, campus: CampusId, now: UnixMs) -> rusqlite::Result<bool> {

@@ -162,13 +162,18 @@ pub fn set_name(conn: &Connection, campus: CampusId, name: &str) -> rusqlite::Re
     Ok(())
 }
 
-/// Moves the cursor. It only grows within an epoch (design 3.5).
-pub fn advance(conn: &Connection, campus: CampusId, cursor: &Cursor) -> rusqlite::Result<()> {
+/// The stream is heard now, and perhaps up to a cursor, which only grows within an epoch (design 3.5). Returns where it
+/// stands.
+pub fn heard(conn: &Connection, campus: CampusId, cursor: Option<&Cursor>, now: UnixMs) -> rusqlite::Result<Pos> {
     conn.prepare_cached(
-        "UPDATE campus SET pos = CASE WHEN epoch = ?2 THEN max(pos, ?3) ELSE ?3 END, epoch = ?2 WHERE id = ?1",
+        "UPDATE campus SET heard_at = ?2, epoch = coalesce(?3, epoch),
+             pos = CASE WHEN ?3 IS NULL THEN pos WHEN epoch = ?3 THEN max(pos, ?4) ELSE ?4 END
+         WHERE id = ?1 RETURNING pos",
     )?
-    .execute(params![campus.blob(), cursor.epoch.as_str(), i64::from(cursor.pos)])?;
-    Ok(())
+    .query_row(
+        params![campus.blob(), now.0, cursor.map(|it| it.epoch.as_str()), cursor.map(|it| i64::from(it.pos))],
+        |row| number(row, 0),
+    )
 }
 
 /// Begins another history from its first position.

@@ -242,18 +242,20 @@ struct Batch<'a> {
     eyes: Eyes,
     now: UnixMs,
     apply: Apply<'a>,
+    /// Up to where the events so far are.
+    cursor: Option<Cursor>,
     outcome: Outcome,
 }
 
 impl<'a> Batch<'a> {
     fn new(conn: &'a Connection, eyes: Eyes, now: UnixMs) -> Self {
-        Self { conn, eyes, now, apply: Apply::new(conn, eyes.campus, eyes.me), outcome: Outcome::default() }
+        let apply = Apply::new(conn, eyes.campus, eyes.me);
+        Self { conn, eyes, now, apply, cursor: None, outcome: Outcome::default() }
     }
 
     fn finish(mut self) -> Result<Outcome, ClientError> {
         self.store()?;
-        absence::heard(self.conn, self.eyes.campus, self.now)?;
-        self.outcome.cursor = campuses::find(self.conn, self.eyes.campus)?.cursor.map_or(Pos::ZERO, |it| it.pos);
+        self.outcome.cursor = campuses::heard(self.conn, self.eyes.campus, self.cursor.as_ref(), self.now)?;
         if self.outcome.fill || self.outcome.resync {
             self.outcome.missing = Some(fill::missing(self.conn, self.eyes)?);
         }
@@ -297,7 +299,10 @@ impl<'a> Batch<'a> {
         }
         // In the same transaction as what it covers (design 3.5). A hello's cursor is where the stream begins.
         if let Some(cursor) = cursor.filter(|_| !matches!(name, Some(EventName::Hello | EventName::Reset))) {
-            campuses::advance(self.conn, self.eyes.campus, &cursor)?;
+            self.cursor = match self.cursor.take() {
+                Some(before) if before.epoch == cursor.epoch && before.pos > cursor.pos => Some(before),
+                _ => Some(cursor),
+            };
         }
         Ok(())
     }
@@ -349,6 +354,7 @@ impl<'a> Batch<'a> {
         self.store()?;
         history::begin(self.conn, self.eyes, self.now)?;
         campuses::restart(self.conn, self.eyes.campus, &reset.epoch).map_err(ClientError::from)?;
+        self.cursor = None;
         self.outcome.resync = true;
         self.outcome.touched.campus = true;
         Ok(())

@@ -75,7 +75,7 @@ impl Engine {
             Ok(None) => std::future::pending().await,
             Err(error) => {
                 tracing::warn!(%error, "the drafts that wait are not known");
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }
