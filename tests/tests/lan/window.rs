@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use circles_protocol::lan::PORT;
 use circles_tests::{
-    app,
+    PATIENCE, app,
     driver::{self, Driver},
     network::{Host, run, within},
     program,
@@ -19,6 +19,7 @@ use circles_tests::{
     wait_for,
 };
 use fantoccini::{Client, Locator};
+use tokio::time::timeout;
 
 use crate::{
     people::{Hosted, Person, until},
@@ -36,7 +37,7 @@ const OTHER: &str = "CIRCLES_TEST_OTHER";
 const DATA: &str = "CIRCLES_TEST_DATA";
 /// What it types.
 const CODE: &str = "CIRCLES_TEST_CODE";
-/// Where it leaves pictures of what it sees, if anyone wants them.
+/// Where it leaves pictures of what it sees, if anyone wants them: a directory, as seen from the repository's.
 const PICTURES: &str = "CIRCLES_TEST_PICTURES";
 
 /// Ada presses "Host here", and Bob's computer joins by typing the code from her screen.
@@ -118,7 +119,6 @@ async fn join_here(host: &str, code: &str, data: &Path) -> Result<()> {
     picture(&page, "doctor-well").await?;
     let taken = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))?;
     doctor(&page, "Look again", "in use on this computer").await?;
-    picture(&page, "doctor-port").await?;
     drop(taken);
     nft("add table inet block; add chain inet block in { type filter hook input priority 0; }")?;
     nft("add rule inet block in udp dport 5353 drop")?;
@@ -179,7 +179,7 @@ fn with_guests<'a>(host: &'a Host, data: &Path) -> Result<Hosted<'a>> {
 async fn doctor(page: &Client, ask: &str, words: &str) -> Result<()> {
     driver::press(page, ask).await?;
     let said = format!("//ul[@aria-label='What was found']//b[contains(., '{words}')]");
-    let said = page.wait().at_most(circles_tests::PATIENCE).for_element(Locator::XPath(&said)).await;
+    let said = page.wait().at_most(PATIENCE).for_element(Locator::XPath(&said)).await;
     said.with_context(|| format!("the doctor says {words:?}")).map(drop)
 }
 
@@ -253,9 +253,16 @@ async fn host_here(guest: &str, data: &Path) -> Result<()> {
     wait_for("the app to end", async || Ok(app::pid(&ada)?.is_none().then_some(()))).await
 }
 
+/// Moves what nobody sees, for longer than a picture takes.
+const STIR: &str = "document.body.animate({ opacity: [1, 0.999] }, { duration: 5_000 });";
+
+/// Takes a picture of the page. `WebKitGTK` answers with the next frame that it draws, and draws none where nothing moves.
 async fn picture(page: &Client, name: &str) -> Result<()> {
     if let Some(dir) = std::env::var_os(PICTURES) {
-        std::fs::write(PathBuf::from(dir).join(format!("lan-{name}.png")), page.screenshot().await?)?;
+        page.execute(STIR, Vec::new()).await?;
+        let taken = timeout(PATIENCE, page.screenshot()).await.context("a picture is taken")??;
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(dir);
+        std::fs::write(dir.join(format!("lan-{name}.png")), taken)?;
     }
     Ok(())
 }
