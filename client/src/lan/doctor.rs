@@ -2,7 +2,7 @@
 //!
 //! Only relays that are known already are asked, and the network itself: nobody else has to do with it.
 
-use std::{io::ErrorKind, sync::Arc, time::Duration};
+use std::{collections::HashSet, io::ErrorKind, sync::Arc, time::Duration};
 
 use circles_lan::{Browser, addresses, is_near};
 use circles_protocol::lan::{Fingerprint, PORT};
@@ -30,8 +30,19 @@ pub struct Patient {
     pub hosted: bool,
 }
 
-/// Looks at everything, and says what it found: first the network, then each campus.
+/// Looks at everything, and says what it found, each thing once: first the network, then each campus.
 pub async fn examine(patients: Vec<Patient>) -> Vec<Finding> {
+    each_once(look(patients).await)
+}
+
+/// Campuses on one network have the same obstacles.
+fn each_once(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let mut said = HashSet::new();
+    findings.retain(|it| said.insert(it.says.clone()));
+    findings
+}
+
+async fn look(patients: Vec<Patient>) -> Vec<Finding> {
     let own = addresses(0).unwrap_or_default();
     if own.is_empty() {
         let mut findings = vec![no_network()];
@@ -130,7 +141,7 @@ fn judge(name: &str, facts: &Facts) -> Vec<Finding> {
                 good(format!("The relay of {name} answers, and has the right key.")),
                 note(
                     "This network blocks multicast: relays cannot be found by looking around.".to_owned(),
-                    "Chatting works. To invite others here use the link, or let them type the address after the code. If the host gets another address, ask it for the new one.",
+                    "Chatting works. To invite others here use the link, or let them type the address after the code. If the host gets another address, ask for the new one.",
                 ),
             ];
         }
@@ -155,7 +166,7 @@ fn judge(name: &str, facts: &Facts) -> Vec<Finding> {
         ),
         (Knock::Silent, false, true) => bad(
             format!("The relay of {name} does not answer, although you are on its network."),
-            "Is its host on? If so, this network hides computers from each other, as many campus networks do: both join a phone's hotspot, or another network.",
+            "Is the host's computer on? If so, this network hides computers from each other, as many campus networks do: join a phone's hotspot together, or use another network.",
         ),
         (Knock::Silent, false, false) => bad(
             format!("The relay of {name} was on another network than this one."),
@@ -224,7 +235,7 @@ fn port() -> Finding {
         Ok(_) => good(format!("This computer could host: port {PORT} is free.")),
         Err(error) if error.kind() == ErrorKind::AddrInUse => note(
             format!("Port {PORT} is in use on this computer."),
-            "If you host here already, that is it. Otherwise another program has it, and Circles takes another port when you host.",
+            "If you host here already, that is why. Otherwise another program has it, and Circles takes another port when you host.",
         ),
         Err(error) => bad(
             format!("This computer lets nothing listen on the network: {error}."),
@@ -280,6 +291,15 @@ mod tests {
         assert!(says(judged(Knock::Silent, false, true), "does not answer").contains("hotspot"));
         assert!(says(judged(Knock::Silent, false, false), "another network").contains("Wi-Fi"));
         assert!(says(judged(Knock::Other, false, true), "no relay").contains("invite"));
+    }
+
+    #[test]
+    fn what_two_campuses_have_in_common_is_said_once() {
+        let facts = Facts { knock: Knock::Right, announced: false, near: true };
+        let findings = each_once(["Dorm", "Lab"].into_iter().flat_map(|it| judge(it, &facts)).collect());
+        let says: Vec<&str> = findings.iter().map(|it| it.says.as_str()).collect();
+        assert_eq!(says.iter().filter(|it| it.contains("blocks multicast")).count(), 1, "{says:?}");
+        assert!(says.iter().any(|it| it.contains("Dorm")) && says.iter().any(|it| it.contains("Lab")), "{says:?}");
     }
 
     #[test]
