@@ -70,6 +70,13 @@ describe('looking around', () => {
     await screen.findByText(/ask its host for an invite/);
   });
 
+  it('says that there is none, and asks the doctor why', async () => {
+    memory.findings = [{ severity: 'note', says: 'No relay announces itself.', advice: 'Ask for the link.' }];
+    render(JoinForm);
+    await fireEvent.click(await screen.findByRole('button', { name: 'Should there be one?' }));
+    await screen.findByText('Ask for the link.');
+  });
+
   it('looks a code up only once it is whole', async () => {
     const asked: string[] = [];
     memory.previewInvite = async (link: string) => {
