@@ -34,6 +34,8 @@ export class Timeline {
   atStart = $derived(this.from <= 1);
 
   private busy: Promise<void> | null = null;
+  /** What came while an answer was under way, which may be older than it. */
+  private heard: [MessageView[], string[]][] = [];
   private filling = new Set<string>();
 
   constructor(
@@ -102,6 +104,7 @@ export class Timeline {
 
   /** Messages came or changed. */
   apply(changed: MessageView[], discarded: string[]): void {
+    if (this.busy) this.heard.push([changed, discarded]);
     const ended = this.atEnd;
     const landed = changed.filter((message) => message.seq !== null);
     const ids = new Set([...landed.map((message) => message.id), ...discarded]);
@@ -157,6 +160,9 @@ export class Timeline {
     this.busy = done;
     await done;
     this.busy = null;
+    const prepended = this.prepended;
+    for (const [changed, discarded] of this.heard.splice(0)) this.apply(changed, discarded);
+    this.prepended = prepended;
   }
 }
 

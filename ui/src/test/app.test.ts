@@ -13,6 +13,7 @@ import { renderMarkdown } from '../lib/markdown';
 import { circles } from '../state/circles.svelte';
 import { Composer } from '../state/composer.svelte';
 import { presence } from '../state/presence.svelte';
+import { Timeline } from '../state/timeline.svelte';
 import { applyUpdate } from '../state/updates';
 import { view } from '../state/view.svelte';
 import { Memory } from './memory';
@@ -187,6 +188,19 @@ describe('the interface', () => {
     expect([presence.has('ada'), presence.has('bob')]).toEqual([false, true]);
     end();
     expect(presence.has('cleo')).toBe(false);
+  });
+
+  it('keeps a message that comes while an older answer is under way', async () => {
+    const timeline = new Timeline('campus', memory.circle.id);
+    const ask = memory.timeline;
+    memory.timeline = async (...args) => {
+      const answer = await ask(...args);
+      timeline.apply([memory.arrive('ball', 'in between')], []);
+      return answer;
+    };
+    await timeline.open({ at: 'latest' });
+    expect(timeline.messages.at(-1)?.text).toBe('in between');
+    expect(timeline.atEnd).toBe(true);
   });
 
   it('renders no raw HTML, no images and no script links', () => {
