@@ -14,15 +14,23 @@ class Circles {
   unsent = $derived(this.list.reduce((sum, circle) => sum + circle.unsent, 0));
   unread = $derived(this.joined.reduce((sum, circle) => sum + (circle.muted ? 0 : circle.unread), 0));
 
+  private asking = new Set<{ campus: string; circles: CircleView[] }>();
+
   get current(): CircleView | null {
     return this.list.find((circle) => circle.id === this.currentId) ?? null;
   }
 
   async load(campus: string): Promise<void> {
-    const list = await api().circles(campus);
+    // What came while the answer was under way may be newer.
+    const heard = { campus, circles: [] as CircleView[] };
+    this.asking.add(heard);
+    const list = await api()
+      .circles(campus)
+      .finally(() => this.asking.delete(heard));
     if (this.campusId !== campus) this.currentId = null;
     this.campusId = campus;
     this.list = list;
+    this.apply(campus, heard.circles);
     this.loaded = true;
     // A circle that one left or was removed from closes; nothing of it stays on screen.
     if (this.current && !this.current.joined) this.currentId = null;
@@ -33,6 +41,7 @@ class Circles {
   }
 
   apply(campus: string, changed: CircleView[]): void {
+    for (const heard of this.asking) if (heard.campus === campus) heard.circles.push(...changed);
     if (campus !== this.campusId) return;
     const now = new Map(this.list.map((circle) => [circle.id, circle]));
     for (const circle of changed) now.set(circle.id, circle);

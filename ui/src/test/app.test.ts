@@ -203,6 +203,17 @@ describe('the interface', () => {
     expect(timeline.atEnd).toBe(true);
   });
 
+  it('keeps what is told of a circle while an older list is under way', async () => {
+    const ask = memory.circles;
+    memory.circles = async () => {
+      const list = await ask();
+      circles.apply('campus', [{ ...memory.circle, unread: 7 }]);
+      return list;
+    };
+    await circles.load('campus');
+    expect(circles.list.find((it) => it.id === memory.circle.id)?.unread).toBe(7);
+  });
+
   it('renders no raw HTML, no images and no script links', () => {
     const html = renderMarkdown(
       '<img src=x onerror=alert(1)> ![a](http://x/y.png) [b](javascript:alert(1)) https://ok.example',
