@@ -113,7 +113,8 @@ export class Timeline {
     this.prepended = false;
     this.unsent = [...waiting.values()];
     for (const message of landed) this.head = Math.max(this.head, message.seq ?? 0);
-    if (ended) this.to = this.head;
+    // After an absence the end may be far away: the window goes on from where it was, so that the unread stays in it.
+    if (ended) this.to = Math.min(this.head, this.to + PAGE_MAX);
     this.messages = merge(
       this.messages,
       landed.filter((m) => (m.seq ?? 0) >= this.from && (m.seq ?? 0) <= this.to),
