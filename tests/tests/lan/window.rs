@@ -24,8 +24,6 @@ const OTHER: &str = "CIRCLES_TEST_OTHER";
 const DATA: &str = "CIRCLES_TEST_DATA";
 /// What it types.
 const CODE: &str = "CIRCLES_TEST_CODE";
-/// Where it leaves pictures of what it sees, if anyone wants them.
-const PICTURES: &str = "CIRCLES_TEST_PICTURES";
 
 /// Ada presses "Host here", and Bob's computer joins by typing the code from her screen.
 pub fn the_app_hosts_and_its_guests_come_back() -> Result<()> {
@@ -114,7 +112,7 @@ async fn host_here(guest: &str, data: &Path) -> Result<()> {
     driver::find(&page, "svg[role=img]").await?;
     let code = driver::find(&page, ".code b").await?.text().await?;
     let words = driver::find(&page, ".words").await?.text().await?;
-    picture(&page, "host").await?;
+    driver::picture(&page, "lan-host").await?;
     let nearby = cli(&["nearby"])?;
     ensure!(nearby.contains("Third floor") && nearby.contains(&words), "{nearby}");
     cli(&["join", &code, "--name", "Bob"])?;
@@ -139,11 +137,4 @@ async fn host_here(guest: &str, data: &Path) -> Result<()> {
     driver::press(&page, "Close").await?;
     driver::shows(&page, "are you there?").await?;
     Ok(page.close().await?)
-}
-
-async fn picture(page: &Client, name: &str) -> Result<()> {
-    if let Some(dir) = std::env::var_os(PICTURES) {
-        std::fs::write(PathBuf::from(dir).join(format!("lan-{name}.png")), page.screenshot().await?)?;
-    }
-    Ok(())
 }
