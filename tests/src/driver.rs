@@ -21,9 +21,15 @@ pub struct Driver {
 impl Driver {
     /// Starts a driver program.
     pub async fn start(program: &str) -> Result<Self> {
+        Self::start_with(program, &[]).await
+    }
+
+    /// The same with variables in its environment, which is that of the windows that it opens.
+    pub async fn start_with(program: &str, env: &[(&str, &str)]) -> Result<Self> {
         let port = port()?;
         let child = Command::new(program)
             .arg(format!("--port={port}"))
+            .envs(env.iter().copied())
             .env("TAURI_WEBVIEW_AUTOMATION", "true")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -93,6 +99,14 @@ pub async fn send(page: &Client, text: &str) -> Result<()> {
     composer.send_keys(text).await?;
     // Enter, as WebDriver spells it (W3C WebDriver, 17.4.2).
     Ok(composer.send_keys("\u{e007}").await?)
+}
+
+/// Leaves a screenshot in the directory that `CIRCLES_TEST_PICTURES` names, if it does: for the documentation.
+pub async fn picture(page: &Client, name: &str) -> Result<()> {
+    if let Some(dir) = std::env::var_os("CIRCLES_TEST_PICTURES") {
+        std::fs::write(Path::new(&dir).join(format!("{name}.png")), page.screenshot().await?)?;
+    }
+    Ok(())
 }
 
 /// The messages on screen: number, text and state, in the order of the page.

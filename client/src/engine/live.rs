@@ -46,8 +46,10 @@ impl Engine {
         loop {
             let mut opened = false;
             let ended = self.connection(&mut opened).await;
-            // The relay may be elsewhere by now: the next connection asks where.
-            self.api().lost();
+            // What refuses is there. Otherwise the relay may be elsewhere by now, and other connections to it dead.
+            if !matches!(ended, Err(ClientError::Relay(..))) {
+                self.api().lost();
+            }
             let error = match ended {
                 Ok(End::Asked) => {
                     backoff.reset();

@@ -122,20 +122,27 @@ async fn profile(seconds: Duration) -> Result<()> {
     Ok(())
 }
 
-/// The same on streams that the relay ends after some seconds, and on streams that last.
+/// Streams that the relay ends after some seconds, and streams that last: side by side, so that both have the same machine.
 async fn lifetimes(seconds: Duration) -> Result<()> {
-    for lifetime in ["0", "5s"] {
-        let bench = Bench::start_with(None, lifetime).await?;
-        let reader = bench.person("Reader").await?;
-        let readers = Readers::open(&bench, &vec![reader; 1_000], None).await?;
-        let (general, before) = (bench.general, bench.cursor().await?);
-        let what = format!("1,000 streams of lifetime {lifetime} × 20/s");
-        readers.measure(&bench, &what, 20, seconds, |_| general).await?;
-        let all = (bench.cursor().await?.pos.get() - before.pos.get()) * 1_000;
-        let resumed = readers.counts.resumed.load(Ordering::Relaxed);
-        println!("lifetimes: {resumed} times a stream followed another; {} deliveries of {all}", readers.deliveries());
-        ensure!(readers.deliveries() == all, "each message once");
-    }
+    let (short, lasting) = tokio::join!(lifetime("5s", seconds), lifetime("0", seconds));
+    short.and(lasting)
+}
+
+async fn lifetime(lifetime: &str, seconds: Duration) -> Result<()> {
+    const STREAMS: usize = 500;
+    let bench = Bench::start_with(None, lifetime).await?;
+    let reader = bench.person("Reader").await?;
+    let readers = Readers::open(&bench, &vec![reader; STREAMS], None).await?;
+    let (general, before) = (bench.general, bench.cursor().await?);
+    let what = format!("{STREAMS} streams of lifetime {lifetime} × 10/s");
+    readers.measure(&bench, &what, 10, seconds, |_| general).await?;
+    let all = (bench.cursor().await?.pos.get() - before.pos.get()) * STREAMS as u64;
+    let resumed = readers.counts.resumed.load(Ordering::Relaxed);
+    println!(
+        "lifetime {lifetime}: {resumed} times a stream followed another; {} deliveries of {all}",
+        readers.deliveries()
+    );
+    ensure!(readers.deliveries() == all, "each message once");
     Ok(())
 }
 
@@ -463,11 +470,12 @@ impl Readers {
         #[expect(clippy::cast_precision_loss, reason = "figures for people")]
         {
             println!(
-                "{what}: {posted} posted, {:.0} deliveries/s, {:.2} ms of processor time per 1,000, p50 {:.1} ms, p99 {:.1} ms, {:.1} MB/s",
+                "{what}: {posted} posted, {:.0} deliveries/s, {:.2} ms of processor time per 1,000, p50 {:.1} ms, p99 {:.1} ms, worst {:.1} ms, {:.1} MB/s",
                 deliveries as f64 / took.as_secs_f64(),
                 cpu as f64 * 1_000.0 / deliveries.max(1) as f64,
                 at(50) as f64 / 1_000.0,
                 at(99) as f64 / 1_000.0,
+                late.last().copied().unwrap_or_default() as f64 / 1_000.0,
                 bytes as f64 / 1e6 / took.as_secs_f64(),
             );
         }
@@ -502,7 +510,13 @@ async fn read(port: u16, token: &str, cursor: &str, counts: &Counts, sampled: bo
             }
             read = socket.read(&mut buffer) => read?,
         };
-        ensure!(read > 0, "it was closed");
+        if read == 0 {
+            // On a busy machine the next one may not have begun yet: a client waits for it, as the relay told it to open it.
+            socket = next.take().context("it was closed")?.await?;
+            rest.clear();
+            counts.resumed.fetch_add(1, Ordering::Relaxed);
+            continue;
+        }
         counts.bytes.fetch_add(read as u64, Ordering::Relaxed);
         rest.extend_from_slice(&buffer[..read]);
         let mut from = 0;
