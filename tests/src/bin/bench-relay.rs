@@ -80,10 +80,11 @@ async fn main() -> Result<()> {
 /// 1,000 streams on one circle.
 async fn fan_out(seconds: Duration) -> Result<()> {
     let bench = Bench::start(None).await?;
+    let general = bench.general;
+    bench.posting_alone(50, seconds, |_| general).await?;
     let reader = bench.person("Reader").await?;
     let readers = Readers::open(&bench, &vec![reader; 1_000], None).await?;
     for rate in [10, 50, 100, 200, 400] {
-        let general = bench.general;
         let held = readers.measure(&bench, &format!("1,000 streams × {rate}/s"), rate, seconds, |_| general).await?;
         if !held {
             break;
@@ -157,6 +158,7 @@ async fn circles(seconds: Duration) -> Result<()> {
         people.extend(std::iter::repeat_n(person, 20));
         circles.push(circle);
     }
+    bench.posting_alone(400, seconds, |n| circles[n % 200]).await?;
     let readers = Readers::open(&bench, &people, None).await?;
     readers.measure(&bench, "200 circles × 20 streams, 400/s in all", 400, seconds, |n| circles[n % 200]).await?;
     Ok(())
@@ -319,6 +321,44 @@ impl Bench {
         self.send(&format!("v1/circles/{circle}/messages"), &post).await
     }
 
+    /// Posts at a rate for a while, and waits for the answers; how many, and how long that took.
+    async fn keep_posting(
+        self: &Arc<Self>,
+        rate: u32,
+        seconds: Duration,
+        circle: impl Fn(usize) -> CircleId,
+    ) -> Result<(usize, Duration)> {
+        let begun = Instant::now();
+        let mut pace = tokio::time::interval(Duration::from_secs_f64(1.0 / f64::from(rate)));
+        let mut posted = 0;
+        let mut posts = JoinSet::new();
+        while begun.elapsed() < seconds {
+            pace.tick().await;
+            let (bench, circle) = (self.clone(), circle(posted));
+            posts.spawn(async move { bench.post(circle).await });
+            posted += 1;
+        }
+        while let Some(answered) = posts.join_next().await {
+            answered??;
+        }
+        Ok((posted, begun.elapsed()))
+    }
+
+    /// What posting costs that nobody reads: the part of the other figures that is not delivering.
+    async fn posting_alone(
+        self: &Arc<Self>,
+        rate: u32,
+        seconds: Duration,
+        circle: impl Fn(usize) -> CircleId,
+    ) -> Result<()> {
+        let cpu = self.cpu_ms()?;
+        let (posted, _) = self.keep_posting(rate, seconds, circle).await?;
+        #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+        let each = (self.cpu_ms()? - cpu) as f64 / posted as f64;
+        println!("posting alone, {rate}/s: {each:.2} ms of processor time for each message");
+        Ok(())
+    }
+
     async fn send(&self, path: &str, body: &impl serde::Serialize) -> Result<()> {
         let request = self.http.post(format!("http://127.0.0.1:{}/{path}", self.port)).bearer_auth(&self.owner.token);
         request.json(body).send().await?.error_for_status()?;
@@ -446,20 +486,7 @@ impl Readers {
         let late = || self.counts.late_us.lock().unwrap_or_else(PoisonError::into_inner);
         late().clear();
         let (deliveries, bytes, cpu) = (self.deliveries(), self.counts.bytes.load(Ordering::Relaxed), bench.cpu_ms()?);
-        let begun = Instant::now();
-        let mut pace = tokio::time::interval(Duration::from_secs_f64(1.0 / f64::from(rate)));
-        let mut posted = 0;
-        let mut posts = JoinSet::new();
-        while begun.elapsed() < seconds {
-            pace.tick().await;
-            let (bench, circle) = (bench.clone(), circle(posted));
-            posts.spawn(async move { bench.post(circle).await });
-            posted += 1;
-        }
-        while let Some(answered) = posts.join_next().await {
-            answered??;
-        }
-        let took = begun.elapsed();
+        let (posted, took) = bench.keep_posting(rate, seconds, circle).await?;
         // The last ones are on their way.
         tokio::time::sleep(Duration::from_millis(500)).await;
         let (deliveries, bytes, cpu) =

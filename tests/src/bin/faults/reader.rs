@@ -180,17 +180,21 @@ impl Task {
             }
             Entity::Membership(it) if it.person_id == self.person.id => {
                 let joined = it.state == MembershipState::Joined;
-                let newer = self.state(|state| {
-                    let present = state.joined.entry(it.circle_id).or_insert((Pos::ZERO, false));
-                    let newer = it.version > present.0;
-                    if newer {
-                        *present = (it.version, joined);
-                    }
-                    newer
+                let before = self.state(|state| {
+                    let before = state.joined.get(&it.circle_id).copied();
+                    let newer = before.is_none_or(|known| it.version > known.0);
+                    newer.then(|| state.joined.insert(it.circle_id, (it.version, joined)))
                 });
-                if newer && joined {
-                    // What was there before is not in the stream.
-                    Box::pin(self.fill(Scope::Circle(it.circle_id), Pos::ZERO, change.pos)).await?;
+                if let Some(before) = before.filter(|_| joined) {
+                    // What was there before is not in the stream. If this fails, the change comes again, and must be news.
+                    let filled = Box::pin(self.fill(Scope::Circle(it.circle_id), Pos::ZERO, change.pos)).await;
+                    if filled.is_err() {
+                        self.state(|state| match before {
+                            Some(before) => state.joined.insert(it.circle_id, before),
+                            None => state.joined.remove(&it.circle_id),
+                        });
+                    }
+                    filled?;
                 }
             }
             _ => {}
