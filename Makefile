@@ -1,7 +1,7 @@
 # Everything that one does with Circles from the command line. The work is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt types bench-catch-up bench-search bench-window bench-relay profile-relay faults sim fuzz
+.PHONY: help run test fmt types bench-catch-up bench-client bench-search bench-window bench-relay profile-relay faults sim fuzz
 
 interface := $(shell find ui/src ui/public ui/index.html ui/package-lock.json ui/vite.config.ts ui/svelte.config.js -type f 2>/dev/null)
 
@@ -20,6 +20,9 @@ fmt: bootstrap-test ## Format all code
 
 bench-catch-up: bootstrap-test ## Measure importing and catching up (FILES="a.jsonl.gz …")
 	@scripts/bench-catch-up $(FILES)
+
+bench-client: bootstrap-test ui/dist/index.html ## Measure the desktop app after an absence (FILES="…")
+	@scripts/bench-client $(FILES)
 
 bench-search: bootstrap-test ## Measure searching the cache (FILES="a.jsonl.gz …")
 	@scripts/bench-search $(FILES)

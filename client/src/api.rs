@@ -7,7 +7,7 @@ use circles_protocol::{Problem, limits::BODY_BYTES_MAX};
 use futures::StreamExt;
 use http::{Method, Request, Response, StatusCode, header, request::Builder};
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 use url::Url;
 
 use crate::{
@@ -26,6 +26,8 @@ pub struct Api {
     network: Arc<dyn Network>,
     relay: Place,
     token: Option<String>,
+    /// Tells requests that are under way that they may never be answered.
+    lost: watch::Sender<()>,
 }
 
 /// Where the relay is.
@@ -57,9 +59,9 @@ impl Api {
     fn at(relay: Place, network: Option<Arc<dyn Network>>) -> Result<Self, ClientError> {
         let network = match network {
             Some(network) => network,
-            None => Arc::new(Machine::new(&relay)?),
+            None => Arc::new(Machine::new(relay.clone())?),
         };
-        Ok(Self { network, relay, token: None })
+        Ok(Self { network, relay, token: None, lost: watch::Sender::default() })
     }
 
     /// The way to a relay on the LAN.
@@ -70,11 +72,14 @@ impl Api {
         }
     }
 
-    /// A connection ended that should not have: a relay on the LAN may have moved, and is searched for the next one.
+    /// A connection ended that should not have, or the computer slept: whatever else is open may be dead without saying so.
+    /// Requests under way end, the next ones connect anew, and a relay on the LAN is searched for.
     pub fn lost(&self) {
         if let Some(route) = self.route() {
             route.lost();
         }
+        self.network.renew();
+        self.lost.send_replace(());
     }
 
     /// The same relay, asked in the name of a device.
@@ -149,12 +154,14 @@ impl Api {
         self.kept(self.response(self.request(Method::DELETE, path), Vec::new())).await.map(drop)
     }
 
-    /// Work that ends after a while, and when the way to a relay on the LAN is lost. It may have been done there: the same
-    /// again is the same.
+    /// Work that ends after a while, and when the relay is lost: on a dead connection it may never be answered. It may have
+    /// been done there: the same again is the same.
     async fn kept<T>(&self, work: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
-        match self.route() {
-            Some(route) => route.while_kept(in_time(work)).await,
-            None => in_time(work).await,
+        let mut lost = self.lost.subscribe();
+        tokio::select! {
+            done = in_time(work) => done,
+            // The sender is here as long as `self` is.
+            _ = lost.changed() => Err(ClientError::Offline("the connection was lost".to_owned())),
         }
     }
 

@@ -182,6 +182,12 @@ impl Client {
         engines.get(&campus).cloned().ok_or(ClientError::NotFound("campus"))
     }
 
+    /// Connects anew with every campus, at once: for whoever knows that the connections are dead, as after sleep.
+    pub fn reconnect_all(&self) {
+        let engines = self.0.engines.read().unwrap_or_else(PoisonError::into_inner);
+        engines.values().for_each(Engine::reconnect);
+    }
+
     /// Connects anew when this computer comes to another network, or back: sockets from before may be dead without saying so,
     /// and the wait for the next attempt may be long.
     async fn watch_network(self) {
@@ -198,8 +204,7 @@ impl Client {
                 return tracing::warn!(%error, "changes of the network are not noticed at once any more");
             }
             tracing::info!("the network changed: connecting anew");
-            let engines = self.0.engines.read().unwrap_or_else(PoisonError::into_inner);
-            engines.values().for_each(Engine::reconnect);
+            self.reconnect_all();
         }
     }
 

@@ -45,10 +45,12 @@ pub const RETRY_FIRST: Duration = Duration::from_millis(500);
 /// Longest wait between attempts: a person who waits for the Wi-Fi does not wait much longer than it.
 pub const RETRY_MAX: Duration = Duration::from_secs(30);
 
-/// How often the wall clock is compared with the monotonic one.
-pub const CLOCK_CHECK: Duration = Duration::from_secs(3);
+/// How often the wall clock is compared with the monotonic one: where the system does not tell that it woke up, this is how
+/// long a person waits until the app notices.
+pub const CLOCK_CHECK: Duration = Duration::from_millis(500);
 
-/// A larger jump between the clocks means that the computer slept (design section 6).
+/// A larger jump between the clocks means that the computer slept (design section 6), and a check that is later than this
+/// that the program was stopped.
 pub const CLOCK_JUMP: Duration = Duration::from_secs(3);
 
 /// Most events that are applied in one transaction: about 20 ms of work.

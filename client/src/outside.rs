@@ -50,6 +50,9 @@ pub trait Network: Send + Sync {
     /// Sends a request. There is no limit in time: whoever asks has one. Without an answer it fails with
     /// [`ClientError::Offline`].
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'static, Result<Response<Body>, ClientError>>;
+
+    /// Connections from before may be dead without saying so: none that is kept is used for another request.
+    fn renew(&self) {}
 }
 
 /// Where work runs that blocks.

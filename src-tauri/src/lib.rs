@@ -15,6 +15,7 @@
 //! - `shell`: the client and the hosted relays, opened in the background
 //! - `invited`: invite links that the system opens the app with
 //! - `host`: relays that run inside the app
+//! - `sleep`: hearing from the system that the computer woke up
 //! - [`app`]: the Circles app itself around the plugin: window, tray, single instance
 
 pub mod app;
@@ -28,6 +29,8 @@ mod options;
 mod plugin;
 mod qr;
 mod shell;
+#[cfg(target_os = "linux")]
+mod sleep;
 mod updates;
 
 pub use commands::COMMANDS;

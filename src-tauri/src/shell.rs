@@ -10,6 +10,8 @@ use circles_protocol::CampusId;
 use tokio::sync::OnceCell;
 use tokio_util::task::AbortOnDropHandle;
 
+#[cfg(target_os = "linux")]
+use crate::sleep;
 use crate::{
     host::{Hosts, NewHost},
     options::Options,
@@ -37,6 +39,8 @@ pub struct Open {
     /// The relays inside this app.
     pub hosts: Hosts,
     _forwarding: AbortOnDropHandle<()>,
+    #[cfg(target_os = "linux")]
+    _sleeping: AbortOnDropHandle<()>,
 }
 
 impl Shell {
@@ -98,7 +102,15 @@ impl Open {
             }
         };
         let forwarding = tokio::spawn(updates::forward(client.clone(), client.subscribe(), on_update));
-        let open = Self { client, hosts, _forwarding: AbortOnDropHandle::new(forwarding) };
+        #[cfg(target_os = "linux")]
+        let sleeping = tokio::spawn(sleep::follow(client.clone()));
+        let open = Self {
+            client,
+            hosts,
+            _forwarding: AbortOnDropHandle::new(forwarding),
+            #[cfg(target_os = "linux")]
+            _sleeping: AbortOnDropHandle::new(sleeping),
+        };
         if let Err(failure) = open.match_hosts().await {
             // Whoever tries again needs the directory free.
             open.close().await;

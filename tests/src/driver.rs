@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use fantoccini::{Client, ClientBuilder, Locator, elements::Element};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::{PATIENCE, port, wait_for};
 
@@ -21,9 +22,15 @@ pub struct Driver {
 impl Driver {
     /// Starts a driver program.
     pub async fn start(program: &str) -> Result<Self> {
+        Self::start_with(program, &[]).await
+    }
+
+    /// The same with variables in its environment, which is that of the windows that it opens.
+    pub async fn start_with(program: &str, env: &[(&str, &str)]) -> Result<Self> {
         let port = port()?;
         let child = Command::new(program)
             .arg(format!("--port={port}"))
+            .envs(env.iter().copied())
             .env("TAURI_WEBVIEW_AUTOMATION", "true")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -93,6 +100,21 @@ pub async fn send(page: &Client, text: &str) -> Result<()> {
     composer.send_keys(text).await?;
     // Enter, as WebDriver spells it (W3C WebDriver, 17.4.2).
     Ok(composer.send_keys("\u{e007}").await?)
+}
+
+/// Moves what nobody sees, for longer than a picture takes.
+const STIR: &str = "document.body.animate({ opacity: [1, 0.999] }, { duration: 5_000 });";
+
+/// Leaves a screenshot in the directory that `CIRCLES_TEST_PICTURES` names, as seen from the repository's, if it does: for the
+/// documentation. `WebKitGTK` answers with the next frame that it draws, and draws none where nothing moves.
+pub async fn picture(page: &Client, name: &str) -> Result<()> {
+    if let Some(dir) = std::env::var_os("CIRCLES_TEST_PICTURES") {
+        page.execute(STIR, Vec::new()).await?;
+        let taken = timeout(PATIENCE, page.screenshot()).await.context("a picture is taken")??;
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(dir);
+        std::fs::write(dir.join(format!("{name}.png")), taken)?;
+    }
+    Ok(())
 }
 
 /// The messages on screen: number, text and state, in the order of the page.

@@ -5,10 +5,13 @@ pub mod balancer;
 pub mod driver;
 pub mod meddler;
 pub mod network;
+pub mod processes;
 pub mod relay;
 pub mod screen;
 pub mod session_bus;
 pub mod small_disk;
+pub mod system_bus;
+pub mod wire;
 
 use std::{
     net::TcpListener,

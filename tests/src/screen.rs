@@ -1,12 +1,22 @@
 //! The windows on the X display, as the person's window manager sees them.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result};
 use x11rb::{
     CURRENT_TIME,
     connection::Connection,
-    protocol::xproto::{Atom, AtomEnum, ClientMessageEvent, ConnectionExt, EventMask, InputFocus, MapState, Window},
+    protocol::{
+        Event,
+        xproto::{
+            Atom, AtomEnum, ChangeWindowAttributesAux, ClientMessageEvent, ConnectionExt, EventMask, InputFocus,
+            MapState, Window,
+        },
+    },
     rust_connection::RustConnection,
 };
+
+use crate::PATIENCE;
 
 /// The display of `scripts/with-display`.
 pub struct Screen {
@@ -35,6 +45,26 @@ impl Screen {
         let ask = ClientMessageEvent::new(32, window, protocols, [delete, 0, 0, 0, 0]);
         self.x.send_event(false, window, EventMask::NO_EVENT, ask)?.check()?;
         Ok(())
+    }
+
+    /// Asks the window of a process whether it is alive, as a window manager does (EWMH, `_NET_WM_PING`), and waits for its
+    /// answer, which GTK gives between two other things that its main loop does. How long that took; [`PATIENCE`] if there is none.
+    pub fn ping(&self, pid: u32) -> Result<Duration> {
+        let window = self.window(pid)?.context("the process has no window")?;
+        let (protocols, ping) = (self.atom("WM_PROTOCOLS")?, self.atom("_NET_WM_PING")?);
+        let listen = ChangeWindowAttributesAux::new().event_mask(EventMask::SUBSTRUCTURE_NOTIFY);
+        self.x.change_window_attributes(self.root, &listen)?.check()?;
+        let asked = Instant::now();
+        let ask = ClientMessageEvent::new(32, window, protocols, [ping, CURRENT_TIME, window, 0, 0]);
+        self.x.send_event(false, window, EventMask::NO_EVENT, ask)?.check()?;
+        while asked.elapsed() < PATIENCE {
+            match self.x.poll_for_event()? {
+                Some(Event::ClientMessage(it)) if it.window == self.root && it.data.as_data32()[0] == ping => break,
+                Some(_) => {}
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+        Ok(asked.elapsed())
     }
 
     /// Gives the keyboard to the window of a process. Nobody else does on this display.

@@ -55,7 +55,8 @@ pub enum Intent {
 const OWN_STATES: &str = "('read', 'mute', 'draft')";
 
 impl Intent {
-    fn kind(&self) -> &'static str {
+    /// Its name, which tells nothing of what was written.
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Post { .. } => "post",
             Self::Edit { .. } => "edit",

@@ -23,7 +23,7 @@ use crate::{
         views::Eyes,
     },
     error::ClientError,
-    limits::{BATCH_EVENTS_MAX, LAN_RETRY_MAX, RETRY_MAX, SILENCE_MAX},
+    limits::{BATCH_EVENTS_MAX, HELLO_MAX, LAN_RETRY_MAX, RETRY_MAX, SILENCE_MAX},
     stream::{EventStream, UNREADABLE},
     view,
 };
@@ -46,8 +46,10 @@ impl Engine {
         loop {
             let mut opened = false;
             let ended = self.connection(&mut opened).await;
-            // The relay may be elsewhere by now: the next connection asks where.
-            self.api().lost();
+            // What refuses is there. Otherwise the relay may be elsewhere by now, and other connections to it dead.
+            if !matches!(ended, Err(ClientError::Relay(..))) {
+                self.api().lost();
+            }
             let error = match ended {
                 Ok(End::Asked) => {
                     backoff.reset();
@@ -124,6 +126,9 @@ impl Engine {
                                 if bye.reason == ByeReason::Revoked {
                                     return Ok(End::Closed);
                                 }
+                                // It ends by then. Where even that is not heard, the connection is dead.
+                                let ends = Duration::from_millis(u64::from(bye.closes_ms)) + HELLO_MAX;
+                                stream.silence_max = stream.silence_max.min(ends);
                                 let wait = Duration::from_millis(u64::from(bye.reconnect_ms));
                                 open_next_at = Some(Instant::now() + wait);
                             }

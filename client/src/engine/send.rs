@@ -202,7 +202,7 @@ impl Engine {
     async fn refused(&self, item: Item, error: &ClientError) -> Result<(), ClientError> {
         let eyes = self.eyes();
         let reason = error.to_string();
-        tracing::info!(%reason, kind = ?item.intent, "the relay refused what was written");
+        tracing::info!(%reason, kind = item.intent.kind(), "the relay refused what was written");
         let touched = Touched::of(item.circle, item.message);
         self.0
             .cache

@@ -2,17 +2,17 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use circles_protocol::lan::{ADDRESSES_MAX, Fingerprint};
 use futures::{StreamExt, stream::FuturesUnordered};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::ClientConfig;
-use tokio::{
-    sync::{Notify, watch},
-    time::sleep,
-};
+use tokio::{sync::Notify, time::sleep};
 use url::Url;
 
 use super::pin::{NAME, Pin, WrongKey, probe};
@@ -26,7 +26,7 @@ pub struct Route {
     tls: Arc<ClientConfig>,
     state: Mutex<State>,
     /// How often the way was lost. Part of the host's name, so that no connection from before is used again.
-    generation: watch::Sender<u64>,
+    generation: AtomicU64,
     /// One search at a time; the others wait for its result.
     searching: tokio::sync::Mutex<()>,
     /// That another address has become known, for a search that is under way.
@@ -45,9 +45,8 @@ impl Route {
     /// To the relay with this key, which was at these addresses.
     pub fn new(key: Fingerprint, known: Vec<SocketAddr>) -> Arc<Self> {
         let state = Mutex::new(State { known: bounded(known), current: None });
-        let generation = watch::Sender::new(0);
         let (searching, learned) = (tokio::sync::Mutex::default(), Notify::new());
-        Arc::new(Self { key, tls: Pin::Key(key).tls(), state, generation, searching, learned })
+        Arc::new(Self { key, tls: Pin::Key(key).tls(), state, generation: AtomicU64::new(0), searching, learned })
     }
 
     /// The relay's key.
@@ -62,7 +61,7 @@ impl Route {
 
     /// The base of its URLs. It names no address: those come from [`Route::find`].
     pub fn url(&self) -> Url {
-        let generation = *self.generation.borrow();
+        let generation = self.generation.load(Ordering::Relaxed);
         Url::parse(&format!("https://{generation}.{NAME}/")).expect("it is a URL")
     }
 
@@ -94,18 +93,7 @@ impl Route {
     /// It does not answer where it was: connections from before are not used again, and the next one searches.
     pub fn lost(&self) {
         self.state(|it| it.current = None);
-        self.generation.send_modify(|it| *it += 1);
-    }
-
-    /// Does some work on the way as it is now, and gives it up when that is lost: a connection to where the relay was may
-    /// never answer, and never end.
-    pub async fn while_kept<T>(&self, work: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
-        let mut generation = self.generation.subscribe();
-        tokio::select! {
-            done = work => done,
-            // The sender is here as long as `self` is.
-            _ = generation.changed() => Err(ClientError::Offline("the relay is not where it was".to_owned())),
-        }
+        self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether it is no longer where it was, now that it is announced at other addresses. What answers is kept; and one that

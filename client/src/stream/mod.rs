@@ -13,7 +13,10 @@ use eventsource_client::{Client as _, ClientBuilder, Error as SseError, Event, R
 use futures::{Stream, StreamExt, stream};
 use http::{HeaderMap, StatusCode};
 use launchdarkly_sdk_transport::{ByteStream, HttpTransport, Request, ResponseFuture, TransportError};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
 
 pub use frames::UNREADABLE;
 
@@ -30,6 +33,8 @@ pub struct EventStream {
     events: Pin<Box<dyn Stream<Item = Result<SSE, SseError>> + Send + Sync>>,
     /// Longer silence means a dead connection.
     pub silence_max: Duration,
+    /// When something came last, or the stream was asked for.
+    heard_at: Instant,
 }
 
 impl EventStream {
@@ -44,15 +49,17 @@ impl EventStream {
             None => builder,
         };
         let client = builder.build_with_transport(Transport { api: api.clone() });
-        Ok(Self { events: client.stream(), silence_max: HELLO_MAX })
+        Ok(Self { events: client.stream(), silence_max: HELLO_MAX, heard_at: Instant::now() })
     }
 
     /// The next event; none when the relay ended the stream. Cancel safe.
     pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
         loop {
-            let Ok(next) = tokio::time::timeout(self.silence_max, self.events.next()).await else {
+            // From what came last, and not from now: whoever waits for several things asks again and again.
+            let Ok(next) = timeout_at(self.heard_at + self.silence_max, self.events.next()).await else {
                 return Err(ClientError::Silent);
             };
+            self.heard_at = Instant::now();
             match next {
                 None | Some(Err(SseError::Eof | SseError::UnexpectedEof)) => return Ok(None),
                 Some(Ok(SSE::Event(event))) => return Ok(Some(event)),

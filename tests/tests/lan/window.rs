@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use circles_protocol::lan::PORT;
 use circles_tests::{
-    PATIENCE, app,
+    app,
     driver::{self, Driver},
     network::{Host, run, within},
     program,
@@ -19,7 +19,6 @@ use circles_tests::{
     wait_for,
 };
 use fantoccini::{Client, Locator};
-use tokio::time::timeout;
 
 use crate::{
     people::{Hosted, Person, until},
@@ -37,8 +36,6 @@ const OTHER: &str = "CIRCLES_TEST_OTHER";
 const DATA: &str = "CIRCLES_TEST_DATA";
 /// What it types.
 const CODE: &str = "CIRCLES_TEST_CODE";
-/// Where it leaves pictures of what it sees, if anyone wants them: a directory, as seen from the repository's.
-const PICTURES: &str = "CIRCLES_TEST_PICTURES";
 
 /// Ada presses "Host here", and Bob's computer joins by typing the code from her screen.
 pub fn the_app_hosts_and_its_guests_come_back() -> Result<()> {
@@ -97,7 +94,7 @@ async fn join_here(host: &str, code: &str, data: &Path) -> Result<()> {
     driver::press(&page, "Join with a link").await?;
     driver::press(&page, "Maple Dorm").await?;
     driver::find(&page, "fieldset p").await?;
-    picture(&page, "nearby").await?;
+    driver::picture(&page, "lan-nearby").await?;
     host.link(false)?;
     let gone = Instant::now();
     wait_for("the list to forget the host", async || {
@@ -116,17 +113,17 @@ async fn join_here(host: &str, code: &str, data: &Path) -> Result<()> {
 
     driver::press(&page, "Settings").await?;
     doctor(&page, "Network doctor", "has the right key").await?;
-    picture(&page, "doctor-well").await?;
+    driver::picture(&page, "lan-doctor-well").await?;
     let taken = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))?;
     doctor(&page, "Look again", "in use on this computer").await?;
     drop(taken);
     nft("add table inet block; add chain inet block in { type filter hook input priority 0; }")?;
     nft("add rule inet block in udp dport 5353 drop")?;
     doctor(&page, "Look again", "blocks multicast").await?;
-    picture(&page, "doctor-multicast").await?;
+    driver::picture(&page, "lan-doctor-multicast").await?;
     nft("add rule inet block in ip saddr 10.77.0.1 drop")?;
     doctor(&page, "Look again", "although you are on its network").await?;
-    picture(&page, "doctor-hidden").await?;
+    driver::picture(&page, "lan-doctor-hidden").await?;
     Ok(page.close().await?)
 }
 
@@ -164,7 +161,7 @@ async fn chat_by_browser(host: &Host, data: &Path) -> Result<()> {
     ensure!(said.contains("Ada") && said.contains("Grace") && !said.contains("Someone"), "{said}");
     let shown: Vec<String> = driver::rows(&page).await?.into_iter().map(|it| it.text).collect();
     ensure!(shown == ada.history()?, "{shown:?}");
-    picture(&page, "guest-phone").await?;
+    driver::picture(&page, "lan-guest-phone").await?;
     Ok(page.close().await?)
 }
 
@@ -179,7 +176,7 @@ fn with_guests<'a>(host: &'a Host, data: &Path) -> Result<Hosted<'a>> {
 async fn doctor(page: &Client, ask: &str, words: &str) -> Result<()> {
     driver::press(page, ask).await?;
     let said = format!("//ul[@aria-label='What was found']//b[contains(., '{words}')]");
-    let said = page.wait().at_most(PATIENCE).for_element(Locator::XPath(&said)).await;
+    let said = page.wait().at_most(circles_tests::PATIENCE).for_element(Locator::XPath(&said)).await;
     said.with_context(|| format!("the doctor says {words:?}")).map(drop)
 }
 
@@ -208,7 +205,7 @@ async fn host_here(guest: &str, data: &Path) -> Result<()> {
     driver::find(&page, "svg[role=img]").await?;
     let code = driver::find(&page, ".code b").await?.text().await?;
     let words = driver::find(&page, ".words").await?.text().await?;
-    picture(&page, "host").await?;
+    driver::picture(&page, "lan-host").await?;
     let nearby = cli(&["nearby"])?;
     ensure!(nearby.contains("Third floor") && nearby.contains(&words), "{nearby}");
     cli(&["join", &code, "--name", "Bob"])?;
@@ -251,18 +248,4 @@ async fn host_here(guest: &str, data: &Path) -> Result<()> {
     driver::shows(&page, "the window is closed").await?;
     desktop.choose("Quit").await?;
     wait_for("the app to end", async || Ok(app::pid(&ada)?.is_none().then_some(()))).await
-}
-
-/// Moves what nobody sees, for longer than a picture takes.
-const STIR: &str = "document.body.animate({ opacity: [1, 0.999] }, { duration: 5_000 });";
-
-/// Takes a picture of the page. `WebKitGTK` answers with the next frame that it draws, and draws none where nothing moves.
-async fn picture(page: &Client, name: &str) -> Result<()> {
-    if let Some(dir) = std::env::var_os(PICTURES) {
-        page.execute(STIR, Vec::new()).await?;
-        let taken = timeout(PATIENCE, page.screenshot()).await.context("a picture is taken")??;
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(dir);
-        std::fs::write(dir.join(format!("lan-{name}.png")), taken)?;
-    }
-    Ok(())
 }

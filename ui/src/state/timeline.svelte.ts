@@ -33,6 +33,9 @@ export class Timeline {
   atEnd = $derived(this.to >= this.head);
   atStart = $derived(this.from <= 1);
 
+  /** The first number on the screen. */
+  top = 0;
+
   private busy: Promise<void> | null = null;
   /** What came while an answer was under way, which may be older than it. */
   private heard: [MessageView[], string[]][] = [];
@@ -91,8 +94,10 @@ export class Timeline {
       }
       if (!view) return;
       const to = this.atEnd ? Math.max(this.to, Math.min(view.to, view.head_seq)) : this.to;
-      // What was filled in lies above what was there, unless the window grew at its end.
-      this.prepended = to === this.to;
+      const held = new Set(this.messages.map((message) => message.seq));
+      const came = messages.find((message) => !held.has(message.seq))?.seq ?? 0;
+      // What was filled in below what is on the screen moves nothing there.
+      this.prepended = to === this.to && came < this.top;
       this.from = first;
       this.to = to;
       this.messages = messages;
@@ -116,7 +121,8 @@ export class Timeline {
     this.prepended = false;
     this.unsent = [...waiting.values()];
     for (const message of landed) this.head = Math.max(this.head, message.seq ?? 0);
-    if (ended) this.to = this.head;
+    // After an absence the end may be far away: the window goes on from where it was, so that the unread stays in it.
+    if (ended) this.to = Math.min(this.head, this.to + PAGE_MAX);
     this.messages = merge(
       this.messages,
       landed.filter((m) => (m.seq ?? 0) >= this.from && (m.seq ?? 0) <= this.to),

@@ -124,7 +124,10 @@ pub async fn watch(
         if until_complete && matches!(now.connection, Connection::SignedOut) {
             bail!("the relay does not know this device any more");
         }
-        if until_complete && matches!(now.connection, Connection::Online { missing: 0 }) && newest_page.is_some() {
+        // Where nobody has written yet there is no page to wait for.
+        let silent = !circles.is_empty() && circles.iter().all(|it| !it.joined || it.head_seq == Seq::ZERO);
+        let is_complete = matches!(now.connection, Connection::Online { missing: 0 });
+        if until_complete && is_complete && (newest_page.is_some() || silent) {
             let complete = started.elapsed();
             let messages: u64 = client.status().await?.iter().flat_map(|it| &it.circles).map(|it| it.held).sum();
             say!(

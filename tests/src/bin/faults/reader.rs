@@ -38,6 +38,9 @@ struct State {
     messages: BTreeMap<(CircleId, u64), Held>,
     /// Memberships, by the newest version.
     joined: HashMap<CircleId, (Pos, bool)>,
+    /// What it does, and since when: for whoever asks why it is not current.
+    doing: String,
+    since: Option<Instant>,
 }
 
 impl Reader {
@@ -64,7 +67,13 @@ impl Reader {
             return None;
         }
         let first = wanted.iter().find(|(key, value)| held.get(*key) != Some(value));
-        Some(format!("{} of {} messages; first difference {first:?}", held.len(), wanted.len()))
+        let (doing, since) = (&state.doing, state.since.map(|it| it.elapsed()));
+        Some(format!(
+            "{} of {} messages, at {:?}, {doing} for {since:?}; first difference {first:?}",
+            held.len(),
+            wanted.len(),
+            state.cursor
+        ))
     }
 }
 
@@ -78,7 +87,8 @@ impl Task {
     async fn run(self) {
         loop {
             // Any error is a broken connection or a relay that is away: that is what this is about.
-            drop(self.connection().await);
+            let ended = self.connection().await;
+            self.doing(&format!("waiting after {ended:?}"));
             tokio::time::sleep(Duration::from_millis(100 + rand::random::<u64>() % 400)).await;
         }
     }
@@ -87,13 +97,22 @@ impl Task {
         with(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn doing(&self, what: &str) {
+        self.state(|it| {
+            what.clone_into(&mut it.doing);
+            it.since = Some(Instant::now());
+        });
+    }
+
     async fn connection(&self) -> Result<()> {
+        self.doing("connecting");
         let mut request =
             self.campus.http.get(format!("{}/v1/stream", self.campus.url)).bearer_auth(&self.person.token);
         if let Some(cursor) = self.state(|it| it.cursor.clone()) {
             request = request.header("Last-Event-ID", cursor.to_string());
         }
         let response = request.send().await?.error_for_status()?;
+        self.doing("connected");
         let mut bytes = response.bytes_stream();
         let mut buffer = Vec::new();
         loop {
@@ -161,17 +180,21 @@ impl Task {
             }
             Entity::Membership(it) if it.person_id == self.person.id => {
                 let joined = it.state == MembershipState::Joined;
-                let newer = self.state(|state| {
-                    let present = state.joined.entry(it.circle_id).or_insert((Pos::ZERO, false));
-                    let newer = it.version > present.0;
-                    if newer {
-                        *present = (it.version, joined);
-                    }
-                    newer
+                let before = self.state(|state| {
+                    let before = state.joined.get(&it.circle_id).copied();
+                    let newer = before.is_none_or(|known| it.version > known.0);
+                    newer.then(|| state.joined.insert(it.circle_id, (it.version, joined)))
                 });
-                if newer && joined {
-                    // What was there before is not in the stream.
-                    Box::pin(self.fill(Scope::Circle(it.circle_id), Pos::ZERO, change.pos)).await?;
+                if let Some(before) = before.filter(|_| joined) {
+                    // What was there before is not in the stream. If this fails, the change comes again, and must be news.
+                    let filled = Box::pin(self.fill(Scope::Circle(it.circle_id), Pos::ZERO, change.pos)).await;
+                    if filled.is_err() {
+                        self.state(|state| match before {
+                            Some(before) => state.joined.insert(it.circle_id, before),
+                            None => state.joined.remove(&it.circle_id),
+                        });
+                    }
+                    filled?;
                 }
             }
             _ => {}

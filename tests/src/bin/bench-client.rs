@@ -1,0 +1,423 @@
+//! Measures what a long absence costs the real desktop app: it is stopped as sleep stops it, conversations are imported into
+//! the relay meanwhile, and then it goes on. `make bench-client` builds it and gives it a display.
+//!
+//! Every run begins with the same cache, in which the app shows the end of the largest conversation. In half of the runs the
+//! page presses "Jump to latest" as soon as it is offered; in the others it stays at what was missed first.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, ensure};
+use circles_client::view::Connection;
+use circles_tests::{
+    app, client,
+    driver::{self, Driver},
+    processes::AppProcesses,
+    relay::{self, RelayProcess},
+    screen::Screen,
+    wait_for,
+};
+use clap::Parser;
+use fantoccini::Client;
+use flate2::read::MultiGzDecoder;
+use rusqlite::{OpenFlags, OptionalExtension};
+use serde::Deserialize;
+use serde_json::json;
+use tempfile::TempDir;
+
+/// Messages of the largest conversation that the app holds at least before it misses any.
+const HELD_MIN: usize = 100;
+/// How long the app is left alone before it is stopped, and after it is complete.
+const SETTLES: Duration = Duration::from_secs(3);
+/// How often the database is asked whether all is there.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How often memory is looked at. It costs the processes a few milliseconds.
+const MEMORY_EVERY: Duration = Duration::from_millis(500);
+/// How often the window is pinged.
+const PING_EVERY: Duration = Duration::from_millis(10);
+
+#[derive(Parser)]
+struct Options {
+    /// Conversations, gzipped lines of JSON as `circles-relay import` takes them.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// How many messages of the largest of them are missed.
+    #[arg(long, value_delimiter = ',', default_values_t = [0, 500, 5_000, 50_000])]
+    missed: Vec<usize>,
+    /// Runs of each kind; the median and the worst of them are printed.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let options = Options::parse();
+    let mut scene = Scene::prepare(&options).await?;
+    println!("the cache holds {} messages, {} of them in {}", scene.held_in_all, scene.held, scene.circle);
+    let mut table = Vec::new();
+    for missed in options.missed {
+        if missed > scene.rest.len() {
+            println!("{missed} messages more are not in the files");
+            continue;
+        }
+        let mut runs = Vec::new();
+        for n in 1..=options.runs {
+            for jump in [false, true] {
+                let run = scene.run(missed, jump).await?;
+                println!("{missed} missed, run {n}, {}: {run:?}", if jump { "jumping" } else { "staying" });
+                runs.push(run);
+            }
+        }
+        table.push((missed, runs));
+    }
+    print(&table);
+    Ok(())
+}
+
+/// What one absence cost. Times are from the moment that the app went on, in ms.
+#[derive(Debug)]
+struct Run {
+    /// The first missed message is on the screen, below the divider.
+    first_ms: Option<f64>,
+    /// The newest message is, after a jump to it.
+    newest_ms: Option<f64>,
+    /// Everything is held, by the cache's own ledger.
+    complete_ms: f64,
+    /// Processor time until then, of the app and of the web view's processes.
+    app_cpu_ms: u64,
+    web_cpu_ms: u64,
+    /// The most memory (PSS) of all of them.
+    memory_mib: u64,
+    /// The longest time in which the page could not do anything.
+    page_blocked_ms: f64,
+    /// The same of GTK's main loop, by its answers to pings.
+    window_blocked_ms: f64,
+}
+
+/// A relay, a cache and a base of both to which every run returns.
+struct Scene {
+    dir: TempDir,
+    relay: RelayProcess,
+    circle: String,
+    /// Messages that the cache holds of the circle, and of all.
+    held: usize,
+    held_in_all: usize,
+    /// The rest of the largest conversation, a line each.
+    rest: Vec<String>,
+}
+
+impl Scene {
+    async fn prepare(options: &Options) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let mut files = options.files.iter().map(|it| lines(it)).collect::<Result<Vec<_>>>()?;
+        files.sort_by_key(Vec::len);
+        let held_in_all: usize = files.iter().map(Vec::len).sum();
+        let mut largest = files.pop().context("no file")?;
+        let most = options.missed.iter().copied().filter(|it| it + HELD_MIN <= largest.len()).max();
+        let rest = largest.split_off(largest.len() - most.unwrap_or_default());
+        let (held, held_in_all) = (largest.len(), held_in_all - rest.len());
+        let circle = circle_of(&largest[0])?;
+
+        let mut relay = RelayProcess::start(&dir.path().join("relay"), &[]).await?;
+        let invite = relay.invite("owner")?;
+        relay.kill()?;
+        files.push(largest);
+        import(dir.path(), files.iter().flatten())?;
+        relay.restart().await?;
+        let ada = client(&dir.path().join("app")).await?;
+        let campus = ada.join(&invite, "Ada").await?;
+        let of_files = files.iter().map(|it| circle_of(&it[0])).collect::<Result<Vec<_>>>()?;
+        let circles = wait_for("the circles", async || {
+            let known = ada.circles(campus.id).await?;
+            let found: Vec<_> = known.into_iter().filter(|it| of_files.contains(&it.name)).collect();
+            Ok((found.len() == of_files.len()).then_some(found))
+        })
+        .await?;
+        for it in circles {
+            ada.join_circle(campus.id, it.id).await?;
+        }
+        wait_for("everything to be held", async || {
+            let joined = ada.circles(campus.id).await?.into_iter().filter(|it| it.joined && it.missing == 0);
+            let all = joined.map(|it| it.head_seq.get()).sum::<u64>() == held_in_all as u64;
+            let online = ada.campuses().await?.remove(0).connection == Connection::Online { missing: 0 };
+            Ok((all && online).then_some(()))
+        })
+        .await?;
+        ada.close().await;
+        relay.kill()?;
+        for name in ["relay", "app"] {
+            copy(&dir.path().join(name), &dir.path().join(format!("base-{name}")))?;
+        }
+        Ok(Self { dir, relay, circle, held, held_in_all, rest })
+    }
+
+    async fn run(&mut self, missed: usize, jump: bool) -> Result<Run> {
+        let data = self.dir.path().join("app");
+        self.relay.kill()?;
+        for name in ["relay", "app"] {
+            copy(&self.dir.path().join(format!("base-{name}")), &self.dir.path().join(name))?;
+        }
+        self.relay.restart().await?;
+        let driver = Driver::start("WebKitWebDriver").await?;
+        let page = app::start(&driver, &data, &[]).await?;
+        let window = app::pid(&data)?.context("the app runs")?;
+        Screen::open()?.focus(window)?;
+        driver::press(&page, &self.circle).await?;
+        driver::find(&page, &format!("[role=log] article[data-seq='{}']", self.held)).await?;
+        tokio::time::sleep(SETTLES).await;
+        let head = self.held + missed;
+        page.execute(PROBE, vec![json!(self.held), json!(head), json!(jump)]).await?;
+        same_clock(&page).await?;
+
+        let processes = AppProcesses::find(&data)?;
+        processes.stop()?;
+        self.relay.kill()?;
+        import(self.dir.path(), &self.rest[..missed])?;
+        self.relay.restart().await?;
+        let head_pos = head_pos(self.dir.path(), &self.circle)?;
+        let cpu = Cpu::of(&processes)?;
+        let woke_ms = now_ms();
+        processes.go_on()?;
+
+        let screen = Screen::open()?;
+        let pings = Watch::start(PING_EVERY, move || screen.ping(window));
+        let of_app = AppProcesses::find(&data)?;
+        let memory = Watch::start(MEMORY_EVERY, move || Ok(of_app.memory_kib()?.iter().map(|it| it.1).sum::<u64>()));
+        let complete_ms = wait_until_complete(&data, woke_ms, head_pos)? - woke_ms;
+        let used = Cpu::of(&processes)?;
+        tokio::time::sleep(SETTLES).await;
+        let seen = wait_for("the missed messages on the screen", async || {
+            let seen: Seen = serde_json::from_value(page.execute("return window.bench", Vec::new()).await?)?;
+            let painted = if jump { seen.newest } else { seen.first };
+            Ok((missed == 0 || painted.is_some()).then_some(seen))
+        })
+        .await?;
+        let window_blocked_ms = pings.most()?.as_secs_f64() * 1_000.0;
+        let memory_mib = memory.most()? / 1024;
+        app::quit(&data)?;
+        drop((page, driver));
+        wait_for("the app to end", async || Ok(app::pid(&data)?.is_none().then_some(()))).await?;
+        Ok(Run {
+            first_ms: seen.first.filter(|_| !jump).map(|at| at - woke_ms),
+            newest_ms: seen.newest.filter(|_| jump).map(|at| at - woke_ms),
+            complete_ms,
+            app_cpu_ms: used.app - cpu.app,
+            web_cpu_ms: used.web - cpu.web,
+            memory_mib,
+            page_blocked_ms: seen.longest_block(woke_ms),
+            window_blocked_ms,
+        })
+    }
+}
+
+/// Notes in the page, by its own clock in ms since 1970: when messages are painted, and each time in which it did not get to
+/// run for long. The interval is its heartbeat; a frame is painted when the task after it runs.
+const PROBE: &str = r#"
+    const [held, head, jump] = arguments;
+    const clock = () => performance.timeOrigin + performance.now();
+    const bench = (window.bench = { first: null, newest: null, blocks: [] });
+    const noted = new Set();
+    const onScreen = (seq) => {
+        const box = document.querySelector(`[role=log] article[data-seq="${seq}"]`)?.getBoundingClientRect();
+        return box && box.bottom > 0 && box.top < innerHeight;
+    };
+    const note = (what, seq) => {
+        if (noted.has(what) || !onScreen(seq)) return;
+        noted.add(what);
+        requestAnimationFrame(() => setTimeout(() => (bench[what] = clock())));
+    };
+    const look = () => {
+        if (head === held) return;
+        note('first', held + 1);
+        note('newest', head);
+        const button = jump && !noted.has('jump') && document.querySelector('button[aria-label^="Jump to latest, "]');
+        if (!button) return;
+        noted.add('jump');
+        button.click();
+    };
+    new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true });
+    let before = clock();
+    setInterval(() => {
+        const now = clock();
+        if (now - before > 20) bench.blocks.push([before, now]);
+        before = now;
+        look();
+    }, 10);
+"#;
+
+/// What [`PROBE`] noted.
+#[derive(Deserialize)]
+struct Seen {
+    first: Option<f64>,
+    newest: Option<f64>,
+    blocks: Vec<(f64, f64)>,
+}
+
+impl Seen {
+    /// What lies before waking is the stop itself.
+    fn longest_block(&self, woke_ms: f64) -> f64 {
+        self.blocks.iter().map(|(from, until)| until - from.max(woke_ms)).fold(0.0, f64::max)
+    }
+}
+
+/// The page's clock and this program's are the same, or times between the two would mean nothing.
+async fn same_clock(page: &Client) -> Result<()> {
+    let before = now_ms();
+    let there = page.execute("return performance.timeOrigin + performance.now()", Vec::new()).await?;
+    let there = there.as_f64().context("a number")?;
+    ensure!(there > before - 2.0 && there < now_ms() + 2.0, "the page's clock is off by {} ms", there - before);
+    Ok(())
+}
+
+/// Waits until the stream was heard and every scope is covered from the beginning to its head, which is at `head_pos` or
+/// later. When that was, in ms since 1970.
+fn wait_until_complete(data: &Path, woke_ms: f64, head_pos: i64) -> Result<f64> {
+    let cache = rusqlite::Connection::open_with_flags(data.join("circles.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let mut complete = cache.prepare(
+        "SELECT (SELECT heard_at FROM campus) >= ?1 AND (SELECT max(pos) FROM scope_head) >= ?2
+         AND NOT EXISTS (SELECT 1 FROM scope_head AS head WHERE NOT EXISTS (
+             SELECT 1 FROM coverage AS held WHERE held.campus = head.campus AND held.scope = head.scope
+             AND held.after = 0 AND held.until >= head.pos))",
+    )?;
+    while now_ms() < woke_ms + circles_tests::PATIENCE.as_secs_f64() * 1_000.0 {
+        let now = now_ms();
+        if complete.query_row((woke_ms.floor(), head_pos), |row| row.get(0)).optional()? == Some(true) {
+            return Ok(now);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    anyhow::bail!("the app did not become complete")
+}
+
+/// The position of the last message of a circle, in the relay's database.
+fn head_pos(dir: &Path, circle: &str) -> Result<i64> {
+    let campus = rusqlite::Connection::open(dir.join("relay/campus.db"))?;
+    let sql = "SELECT max(created_pos) FROM message WHERE circle_id = (SELECT id FROM circle WHERE name = ?1)";
+    Ok(campus.query_row(sql, [circle], |row| row.get(0))?)
+}
+
+/// Processor time so far, in ms. The kernel counts in 10 ms.
+struct Cpu {
+    app: u64,
+    web: u64,
+}
+
+impl Cpu {
+    fn of(processes: &AppProcesses) -> Result<Self> {
+        let (app, web): (Vec<_>, Vec<_>) = processes.cpu_ms()?.into_iter().partition(|(name, _)| name == "circles");
+        let sum = |of: Vec<(String, u64)>| of.into_iter().map(|it| it.1).sum();
+        Ok(Self { app: sum(app), web: sum(web) })
+    }
+}
+
+/// Watches on a thread of its own until it is asked for the result.
+struct Watch<T> {
+    stop: Arc<AtomicBool>,
+    watching: JoinHandle<Result<T>>,
+}
+
+impl<T: Ord + Default + Send + 'static> Watch<T> {
+    /// Looks again and again; the largest of what was found is the result.
+    fn start(every: Duration, mut look: impl FnMut() -> Result<T> + Send + 'static) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let watching = std::thread::spawn(move || {
+            let mut most = T::default();
+            while !stopped.load(Ordering::Relaxed) {
+                most = most.max(look()?);
+                std::thread::sleep(every);
+            }
+            Ok(most)
+        });
+        Self { stop, watching }
+    }
+
+    fn most(self) -> Result<T> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.watching.join().map_err(|_| anyhow::anyhow!("the watch ended"))?
+    }
+}
+
+fn circle_of(line: &str) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Line {
+        circle: String,
+    }
+    Ok(serde_json::from_str::<Line>(line)?.circle)
+}
+
+fn lines(file: &Path) -> Result<Vec<String>> {
+    let open = File::open(file).with_context(|| file.display().to_string())?;
+    Ok(BufReader::new(MultiGzDecoder::new(open)).lines().collect::<Result<_, _>>()?)
+}
+
+/// Imports lines into the relay, which is not running.
+fn import<'a>(dir: &Path, lines: impl IntoIterator<Item = &'a String>) -> Result<()> {
+    let path = dir.join("import.jsonl");
+    let mut file = File::create(&path)?;
+    for line in lines {
+        writeln!(file, "{line}")?;
+    }
+    relay::import(&dir.join("relay"), &path)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    ensure!(Command::new("cp").arg("-a").args([from, to]).status()?.success(), "{} is not copied", from.display());
+    Ok(())
+}
+
+fn now_ms() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1_000.0
+}
+
+/// The table for `docs/performance.md`: the median, and the worst in brackets.
+fn print(table: &[(usize, Vec<Run>)]) {
+    println!(
+        "| missed | first missed painted | newest painted | complete | messages/s | processor time: app, page | memory | page blocked | window blocked |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    for (missed, runs) in table {
+        let ms = |of: &dyn Fn(&Run) -> Option<f64>| {
+            let mut all: Vec<f64> = runs.iter().filter_map(of).collect();
+            all.sort_by(f64::total_cmp);
+            match all.as_slice() {
+                [] => "–".to_owned(),
+                [.., worst] => format!("{:.0} ms ({worst:.0})", all[all.len() / 2]),
+            }
+        };
+        let mut complete: Vec<f64> = runs.iter().map(|it| it.complete_ms).collect();
+        complete.sort_by(f64::total_cmp);
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = *missed as f64 * 1_000.0 / complete[complete.len() / 2];
+        #[expect(clippy::cast_precision_loss, reason = "some thousand milliseconds")]
+        let seconds = |of: &dyn Fn(&Run) -> u64| {
+            let mut all: Vec<u64> = runs.iter().map(of).collect();
+            all.sort_unstable();
+            all[all.len() / 2] as f64 / 1_000.0
+        };
+        println!(
+            "| {missed} | {} | {} | {} | {rate:.0} | {:.2} s, {:.2} s | {} MiB | {} | {} |",
+            ms(&|it| it.first_ms),
+            ms(&|it| it.newest_ms),
+            ms(&|it| Some(it.complete_ms)),
+            seconds(&|it| it.app_cpu_ms),
+            seconds(&|it| it.web_cpu_ms),
+            runs.iter().map(|it| it.memory_mib).max().unwrap_or_default(),
+            ms(&|it| Some(it.page_blocked_ms)),
+            ms(&|it| Some(it.window_blocked_ms)),
+        );
+    }
+}

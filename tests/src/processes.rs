@@ -1,0 +1,109 @@
+//! The processes of a running app: what they use, and stopping them.
+
+use std::{collections::HashSet, fs, path::Path, process::Command};
+
+use anyhow::{Context, Result};
+
+use crate::app;
+
+/// A running app and all processes that it started.
+pub struct AppProcesses {
+    pid: u32,
+}
+
+impl AppProcesses {
+    /// Those of the app that runs on a data directory.
+    pub fn find(data: &Path) -> Result<Self> {
+        Ok(Self { pid: app::pid(data)?.context("the app does not run")? })
+    }
+
+    /// When the app started, in ms since 1970. The kernel notes it in hundredths of a second.
+    pub fn started_at_ms(&self) -> Result<f64> {
+        let boot: f64 = fs::read_to_string("/proc/stat")?
+            .lines()
+            .find_map(|line| line.strip_prefix("btime ")?.parse().ok())
+            .context("the kernel says when it started")?;
+        // `btime` is in whole seconds: the precise moment is now, less the time since the start.
+        let up: f64 = fs::read_to_string("/proc/uptime")?.split(' ').next().context("a number")?.parse()?;
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs_f64();
+        let precise = now - up;
+        anyhow::ensure!((precise - boot).abs() < 2.0, "the clock was set while this ran");
+        let ticks: f64 = stat(self.pid)?[19].parse()?;
+        Ok((precise + ticks / 100.0) * 1_000.0)
+    }
+
+    /// Stops all of them at once, as sleep does; they do not notice.
+    pub fn stop(&self) -> Result<()> {
+        self.signal("STOP")
+    }
+
+    /// Lets them go on.
+    pub fn go_on(&self) -> Result<()> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, name: &str) -> Result<()> {
+        let pids = self.tree()?.into_iter().map(|pid| pid.to_string());
+        let sent = Command::new("kill").arg(format!("-{name}")).args(pids).status()?;
+        anyhow::ensure!(sent.success(), "the app does not run");
+        Ok(())
+    }
+
+    /// Itself and its descendants.
+    fn tree(&self) -> Result<Vec<u32>> {
+        let mut tree = HashSet::from([self.pid]);
+        loop {
+            let before = tree.len();
+            for pid in processes()? {
+                // It may have ended since it was listed.
+                let Ok(stat) = stat(pid) else { continue };
+                if stat[1].parse().is_ok_and(|parent| tree.contains(&parent)) {
+                    tree.insert(pid);
+                }
+            }
+            if tree.len() == before {
+                return Ok(tree.into_iter().collect());
+            }
+        }
+    }
+
+    /// What each process has used so far, in ms, with its name.
+    pub fn cpu_ms(&self) -> Result<Vec<(String, u64)>> {
+        let mut all = Vec::new();
+        let mut tree = self.tree()?;
+        tree.sort_unstable();
+        for pid in tree {
+            let stat = stat(pid)?;
+            let ticks = stat[11].parse::<u64>()? + stat[12].parse::<u64>()?;
+            all.push((fs::read_to_string(format!("/proc/{pid}/comm"))?.trim().to_owned(), ticks * 10));
+        }
+        Ok(all)
+    }
+
+    /// The proportional share of each process, with its name.
+    pub fn memory_kib(&self) -> Result<Vec<(String, u64)>> {
+        let mut all = Vec::new();
+        for pid in self.tree()? {
+            let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+            let kib =
+                rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse().ok());
+            let name = fs::read_to_string(format!("/proc/{pid}/comm"))?.trim().to_owned();
+            all.push((name, kib.context("the kernel says how much memory it takes")?));
+        }
+        all.sort();
+        Ok(all)
+    }
+}
+
+fn processes() -> Result<Vec<u32>> {
+    let names = fs::read_dir("/proc")?.filter_map(|it| it.ok()?.file_name().into_string().ok());
+    Ok(names.filter_map(|name| name.parse().ok()).collect())
+}
+
+/// The fields of `/proc/PID/stat` after the name: the state is 0, the parent 1, the times 11 and 12, the start 19
+/// (proc(5) counts from 3 there). Times are in hundredths of a second (`USER_HZ`).
+fn stat(pid: u32) -> Result<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = text.rsplit_once(") ").context("the name is in brackets")?;
+    Ok(fields.split_whitespace().map(str::to_owned).collect())
+}
