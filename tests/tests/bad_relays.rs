@@ -57,9 +57,10 @@ impl Scene {
 
     /// A stream that Bob opens from now on is meddled with, and he opens one.
     async fn meddle_with_stream(&self, how: How) -> Result<()> {
+        let before = self.meddler.seen("/v1/stream").len();
         self.meddler.meddle("/v1/stream", how);
         self.bob.reconnect(self.bobs.id).await?;
-        Ok(())
+        wait_for("another stream", async || Ok((self.meddler.seen("/v1/stream").len() > before).then_some(()))).await
     }
 
     async fn bob_is(&self, wanted: impl Fn(&Connection) -> bool) -> Result<()> {

@@ -46,6 +46,10 @@ impl Engine {
         loop {
             let mut opened = false;
             let ended = self.connection(&mut opened).await;
+            if matches!(ended, Ok(End::Asked)) {
+                // First of all: it is not online any more, and connecting anew takes a moment to prepare.
+                self.set_connection(view::Connection::Connecting);
+            }
             // What refuses is there. Otherwise the relay may be elsewhere by now, and other connections to it dead.
             if !matches!(ended, Err(ClientError::Relay(..))) {
                 self.api().lost();
@@ -53,7 +57,6 @@ impl Engine {
             let error = match ended {
                 Ok(End::Asked) => {
                     backoff.reset();
-                    self.set_connection(view::Connection::Connecting);
                     continue;
                 }
                 Ok(End::Closed) => ClientError::Offline("the relay closed the stream".to_owned()),

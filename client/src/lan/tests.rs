@@ -231,13 +231,16 @@ async fn a_request_that_waits_where_the_relay_was_is_given_up() {
     let (_, pin) = key();
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let route = Route::new(pin, vec![silent.local_addr().unwrap()]);
-    let api = Api::on_lan(route.clone()).unwrap();
-    let asked = tokio::spawn(async move { api.get::<bool>("v1/me").await });
+    let api = Api::on_lan(route).unwrap();
+    let asked = tokio::spawn({
+        let api = api.clone();
+        async move { api.get::<bool>("v1/me").await }
+    });
     // It is connected, and nobody answers.
     let _held = silent.accept().await.unwrap();
-    route.lost();
+    api.lost();
     let error = asked.await.unwrap().unwrap_err();
-    assert!(matches!(&error, ClientError::Offline(why) if why.contains("not where it was")), "{error}");
+    assert!(matches!(&error, ClientError::Offline(why) if why.contains("was lost")), "{error}");
 }
 
 #[tokio::test]
