@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use circles_tests::{
     circle, client,
     driver::{self, Driver},
@@ -37,7 +37,10 @@ async fn a_guest_by_browser_misses_nothing_through_many_stream_lifetimes_and_a_d
         n += 1;
         let text = format!("live {n}");
         ada.send(campus.id, general.id, &text, None).await?;
-        driver::shows(&page, &text).await?;
+        if let Err(error) = driver::shows(&page, &text).await {
+            let (rows, there) = (driver::rows(&page).await?, circle(&ada, &campus, "General").await?);
+            bail!("{error}: on the screen is {rows:?}; Ada's app says {there:?}");
+        }
         texts.push(text);
     }
     relay.kill()?;

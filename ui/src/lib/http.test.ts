@@ -253,6 +253,15 @@ describe('what is told in passing', () => {
     expect(last('typing')).toMatchObject({ people: [] });
   });
 
+  it('keeps a message that came while an older list of the circles was under way', async () => {
+    const message = { kind: 'message', id: 'm', circle_id: 'a', seq: 10, author_id: 'ada', text: 'hi', version: 10 };
+    source(0).say('change', { pos: 10, entity: { ...message, created_at: 1, deleted_at: null } }, 'e.10');
+    // Its author was not known, so the list is asked for; the answer is of before.
+    await wait(400);
+    expect(asked('/circles')).toBe(1);
+    expect((await circles.circles('campus'))[0]).toMatchObject({ head_seq: 10, unread: 6 });
+  });
+
   it('gives a message its author, also when another one follows at once', async () => {
     const message = { kind: 'message', circle_id: 'a', created_at: 1, deleted_at: null };
     const first = { ...message, id: 'm', seq: 10, author_id: 'ada', text: 'hi', version: 10 };

@@ -496,6 +496,15 @@ export class Campus implements Known {
     }
   }
 
+  /** An answer, with what the stream told while it was under way: without that a message would leave the screen again. */
+  private newest(state: CircleState): CircleState {
+    const held = this.states.get(state.circle.id);
+    if (!held) return state;
+    const { head_seq, last, last_author, unread } = held;
+    const told = head_seq > state.head_seq ? { head_seq, last, last_author, unread } : {};
+    return { ...state, ...told, mute: later(held.mute, state.mute), draft: later(held.draft, state.draft) };
+  }
+
   /** Memberships and unknown people are asked for once, not one by one. */
   private refreshSoon(): void {
     clearTimeout(this.refreshing);
@@ -503,7 +512,7 @@ export class Campus implements Known {
       request<CirclesAnswer>('GET', '/circles').then(
         ({ circles }) => {
           const before = new Map(this.states);
-          this.takeStates(circles);
+          this.takeStates(circles.map((state) => this.newest(state)));
           // A circle that is not told of any more was left or closed to us.
           const gone = [...before.values()].filter(({ circle }) => !this.states.has(circle.id));
           const left = gone.map((state) => ({ ...this.circle(state), joined: false }));
@@ -565,4 +574,9 @@ export class Campus implements Known {
 function problemOf(error: unknown): ConnectionProblem {
   if (!isFailure(error) || error.code === 'offline') return 'unreachable';
   return error.code === 'not_a_relay' ? 'not_a_relay' : 'relay_unavailable';
+}
+
+/** Of two states of one thing the later. */
+function later<T extends { version: number }>(a: T | null, b: T | null): T | null {
+  return (a?.version ?? 0) > (b?.version ?? 0) ? a : b;
 }
