@@ -1,12 +1,15 @@
 //! A relay as a process of its own, which a test may kill and start again.
 
 use std::{
+    fmt::Display,
+    io::{BufWriter, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
 };
 
 use anyhow::{Context, Result, bail};
+use tempfile::NamedTempFile;
 
 use crate::{port, program, small_disk::SmallDisk, wait_for};
 
@@ -145,4 +148,13 @@ pub fn import(dir: &Path, file: &Path) -> Result<()> {
         bail!("import: {}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(())
+}
+
+/// [`import`], from lines.
+pub fn import_lines(dir: &Path, lines: impl IntoIterator<Item = impl Display>) -> Result<()> {
+    let mut file = BufWriter::new(NamedTempFile::new()?);
+    for line in lines {
+        writeln!(file, "{line}")?;
+    }
+    import(dir, file.into_inner()?.path())
 }

@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     path::Path,
     time::Duration,
 };
@@ -35,15 +35,14 @@ const CONVERSATIONS: [&str; 3] = ["mediawiki", "rust", "ubuntu"];
 /// Imports the beginning of each conversation of the demo into the relay, which is not running.
 fn import(dir: &Path, count: usize) -> Result<()> {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src-tauri/demo");
-    let path = dir.join("import.jsonl");
-    let mut file = File::create(&path)?;
+    let mut beginnings = Vec::new();
     for name in CONVERSATIONS {
         let lines = BufReader::new(MultiGzDecoder::new(File::open(demo.join(format!("{name}.jsonl.gz")))?)).lines();
         for line in lines.take(count) {
-            writeln!(file, "{}", line?)?;
+            beginnings.push(line?);
         }
     }
-    relay::import(&dir.join("relay"), &path)
+    relay::import_lines(&dir.join("relay"), beginnings)
 }
 
 /// Joins the three circles and waits until they are held.

@@ -4,8 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::{
-    fs::File,
-    io::Write,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -132,16 +130,13 @@ const MISSED: usize = 8_000;
 
 /// Fills the circle "Long" of the relay, which is not running, up to this message.
 fn import(dir: &Path, until: usize) -> Result<()> {
-    let path = dir.join("import.jsonl");
-    let mut file = File::create(&path)?;
-    for n in 1..=until {
+    let lines = (1..=until).map(|n| {
         let text = format!("message {n}");
-        let line = serde_json::json!({
+        serde_json::json!({
             "circle": "Long", "n": n, "at": "2026-11-24T12:00:00Z", "from": "carol", "text": text, "reply_to": null,
-        });
-        writeln!(file, "{line}")?;
-    }
-    relay::import(&dir.join("relay"), &path)
+        })
+    });
+    relay::import_lines(&dir.join("relay"), lines)
 }
 
 /// The client as a process of its own that catches up.

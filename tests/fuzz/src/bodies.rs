@@ -158,8 +158,7 @@ mod tests {
             "device_id",
             "device_name",
             "token",
-            "draft",
-            "changed_at",
+            "age_ms",
             "editing",
         ]);
         prop::collection::vec((name, leaf), 0..7)

@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -132,7 +132,7 @@ impl Scene {
         let invite = relay.invite("owner")?;
         relay.kill()?;
         files.push(largest);
-        import(dir.path(), files.iter().flatten())?;
+        relay::import_lines(&dir.path().join("relay"), files.iter().flatten())?;
         relay.restart().await?;
         let ada = client(&dir.path().join("app")).await?;
         let campus = ada.join(&invite, "Ada").await?;
@@ -182,7 +182,7 @@ impl Scene {
         let processes = AppProcesses::find(&data)?;
         processes.stop()?;
         self.relay.kill()?;
-        import(self.dir.path(), &self.rest[..missed])?;
+        relay::import_lines(&self.dir.path().join("relay"), &self.rest[..missed])?;
         self.relay.restart().await?;
         let head_pos = head_pos(self.dir.path(), &self.circle)?;
         let cpu = Cpu::of(&processes)?;
@@ -359,16 +359,6 @@ fn circle_of(line: &str) -> Result<String> {
 fn lines(file: &Path) -> Result<Vec<String>> {
     let open = File::open(file).with_context(|| file.display().to_string())?;
     Ok(BufReader::new(MultiGzDecoder::new(open)).lines().collect::<Result<_, _>>()?)
-}
-
-/// Imports lines into the relay, which is not running.
-fn import<'a>(dir: &Path, lines: impl IntoIterator<Item = &'a String>) -> Result<()> {
-    let path = dir.join("import.jsonl");
-    let mut file = File::create(&path)?;
-    for line in lines {
-        writeln!(file, "{line}")?;
-    }
-    relay::import(&dir.join("relay"), &path)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
