@@ -17,6 +17,16 @@ pub const RING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most frames that a stream takes from the ring at once, so that one busy reader does not hold up others.
 pub const POLL_FRAMES_MAX: usize = 64;
 
+/// For each stream that a change woke, what follows in the same circle waits as long: some times what the writes take, so
+/// that a lively circle does not keep the relay from everything else.
+pub const REST_EACH: Duration = Duration::from_micros(40);
+
+/// A shorter rest is none: circles with fewer than 125 open streams have all at once.
+pub const REST_MIN: Duration = Duration::from_millis(5);
+
+/// The longest that a message waits so. Nobody sees it.
+pub const REST_MAX: Duration = Duration::from_millis(40);
+
 /// Connections of the reading pool: SQLite readers run side by side, and a small machine has two cores.
 pub const READERS_MAX: usize = 4;
 

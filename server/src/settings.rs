@@ -10,7 +10,7 @@ use circles_protocol::limits::REPLAY_CHANGES_MAX;
 use serde::Deserialize;
 use url::Url;
 
-use crate::limits::RING_CHANGES_MAX;
+use crate::limits::{REST_EACH, RING_CHANGES_MAX};
 
 /// How a relay runs.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -79,6 +79,10 @@ pub struct Settings {
     /// Most changes in the ring. Not to be set by people either.
     #[serde(skip)]
     pub ring_changes_max: usize,
+    /// How long a circle rests for each stream that a change of it woke. Not to be set by people: simulations of few streams
+    /// need it long.
+    #[serde(skip)]
+    pub rest_each: Duration,
     /// How many proxies in a row add to `X-Forwarded-For`: the address of a person is the one that the first of them added.
     pub proxy_hops: usize,
 }
@@ -113,6 +117,7 @@ impl Default for Settings {
             trust_proxy: false,
             replay_changes_max: REPLAY_CHANGES_MAX,
             ring_changes_max: RING_CHANGES_MAX,
+            rest_each: REST_EACH,
             proxy_hops: 1,
         }
     }

@@ -11,12 +11,14 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Waker,
+    time::Duration,
 };
 
 use circles_protocol::{CircleId, PersonId, Pos, Scope};
 use futures::task::AtomicWaker;
+use tokio::time::Instant;
 
-use super::ring::Entry;
+use super::{rests::Rests, ring::Entry};
 use crate::{ephemeral::Sent, limits::SIGNALS_HELD_MAX};
 
 /// What wakes one stream.
@@ -105,16 +107,28 @@ struct Listener {
 }
 
 /// All streams of an instance, by what concerns them. Changed and used while the ring is locked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Listeners {
     next: Number,
     all: HashMap<Number, Listener>,
     /// Those whose circles are not known yet: everything concerns them.
     wide: HashMap<Number, Arc<Ear>>,
     by_scope: HashMap<Scope, HashMap<Number, Arc<Ear>>>,
+    rests: Rests,
 }
 
 impl Listeners {
+    /// Nobody yet; for each that a change wakes its scope will rest that long.
+    pub fn new(rest_each: Duration) -> Self {
+        Self {
+            next: 0,
+            all: HashMap::new(),
+            wide: HashMap::new(),
+            by_scope: HashMap::new(),
+            rests: Rests::new(rest_each),
+        }
+    }
+
     /// A stream whose person's circles are still to be read.
     pub fn enter(&mut self, person: PersonId) -> (Number, Arc<Ear>) {
         self.next += 1;
@@ -194,18 +208,40 @@ impl Listeners {
         }
     }
 
-    /// Wakes those whom a change concerns.
-    pub fn wake(&self, entry: &Entry) {
-        self.concerned(entry).for_each(|it| it.waker.wake());
+    /// Wakes those whom a change concerns, or lets them rest until [`Listeners::wake_rested`]. Whether a rest began.
+    pub fn wake(&mut self, entry: &Entry, now: Instant) -> bool {
+        self.others(entry).for_each(|it| it.waker.wake());
+        !self.rests.hold(entry.scope) && self.wake_followers(entry.scope, now)
+    }
+
+    /// Wakes those whose rest is over if something came meanwhile. When to do so next, if any rest.
+    pub fn wake_rested(&mut self, now: Instant) -> Option<Instant> {
+        for scope in self.rests.over(now) {
+            self.wake_followers(scope, now);
+        }
+        self.rests.next()
+    }
+
+    fn wake_followers(&mut self, scope: Scope, now: Instant) -> bool {
+        let woken = self.followers(scope).inspect(|it| it.waker.wake()).count();
+        self.rests.begin(scope, woken, now)
     }
 
     fn concerned(&self, entry: &Entry) -> impl Iterator<Item = &Arc<Ear>> {
-        let all = (entry.scope == Scope::Campus).then(|| self.all.values().map(|it| &it.ear));
-        let scope = self.by_scope.get(&entry.scope);
-        // A membership concerns its person also from outside the circle.
-        let subject = entry.subject.and_then(|it| self.by_scope.get(&Scope::Person(it.person)));
-        let some = scope.into_iter().chain(subject).chain([&self.wide]).flat_map(HashMap::values);
+        self.others(entry).chain(self.followers(entry.scope))
+    }
+
+    fn followers(&self, scope: Scope) -> impl Iterator<Item = &Arc<Ear>> {
+        let all = (scope == Scope::Campus).then(|| self.all.values().map(|it| &it.ear));
+        let some = self.by_scope.get(&scope).into_iter().flat_map(HashMap::values);
         some.chain(all.into_iter().flatten())
+    }
+
+    /// Those whom a change concerns although they do not follow its scope: a membership concerns its person also from
+    /// outside the circle.
+    fn others(&self, entry: &Entry) -> impl Iterator<Item = &Arc<Ear>> {
+        let subject = entry.subject.and_then(|it| self.by_scope.get(&Scope::Person(it.person)));
+        subject.into_iter().chain([&self.wide]).flat_map(HashMap::values)
     }
 
     /// Wakes everybody, for what follows that position.
@@ -238,10 +274,12 @@ impl Listeners {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Wake;
+
     use bytes::Bytes;
 
     use super::*;
-    use crate::transport::ring::Subject;
+    use crate::{limits::REST_MIN, transport::ring::Subject};
 
     fn pos(value: u64) -> Pos {
         value.try_into().expect("small")
@@ -253,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_change_wakes_those_whom_it_concerns_and_nobody_else() {
-        let mut listeners = Listeners::default();
+        let mut listeners = Listeners::new(Duration::ZERO);
         let (ada, bob, circle, other) = (PersonId::new(), PersonId::new(), CircleId::new(), CircleId::new());
         let (of_ada, hers) = listeners.enter(ada);
         let (of_bob, his) = listeners.enter(bob);
@@ -280,5 +318,60 @@ mod tests {
         assert_eq!((hers.take(), his.take()), (Some(pos(7)), None));
         listeners.leave(of_bob);
         assert!(listeners.all.is_empty() && listeners.by_scope.is_empty());
+    }
+
+    /// Whether a stream is woken, from now on until it asks again.
+    struct Sleeper {
+        ear: Arc<Ear>,
+        wakes: Arc<Wakes>,
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicBool);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    impl Sleeper {
+        fn new(ear: Arc<Ear>) -> Self {
+            let wakes = Arc::new(Wakes::default());
+            ear.listen(&Waker::from(wakes.clone()));
+            Self { ear, wakes }
+        }
+
+        fn was_woken(&self) -> bool {
+            self.ear.listen(&Waker::from(self.wakes.clone()));
+            self.wakes.0.swap(false, Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn who_rests_is_woken_afterwards_and_whose_membership_changes_at_once() {
+        let mut listeners = Listeners::new(REST_MIN);
+        let (ada, bob, circle) = (PersonId::new(), PersonId::new(), CircleId::new());
+        let (of_ada, hers) = listeners.enter(ada);
+        let (of_bob, his) = listeners.enter(bob);
+        listeners.narrow(of_ada, [circle].into_iter());
+        listeners.narrow(of_bob, [circle].into_iter());
+        let (hers, his) = (Sleeper::new(hers), Sleeper::new(his));
+        let now = Instant::now();
+        let change = |at, subject| entry(at, Scope::Circle(circle), subject);
+        assert!(listeners.wake(&change(1, None), now));
+        assert_eq!((hers.was_woken(), his.was_woken()), (true, true));
+        assert!(!listeners.wake(&change(2, None), now));
+        assert_eq!((hers.was_woken(), his.was_woken()), (false, false), "they rest");
+        listeners.wake(&change(3, Some(Subject { person: bob, circle, joined: false })), now);
+        assert_eq!((hers.was_woken(), his.was_woken()), (false, true), "he was removed");
+        assert_eq!(listeners.wake_rested(now), Some(now + 2 * REST_MIN));
+        assert!(!hers.was_woken());
+        assert!(listeners.wake_rested(now + 2 * REST_MIN).is_some(), "and again, for a circle that goes on");
+        assert!(hers.was_woken());
+        assert_eq!(listeners.wake_rested(now + 4 * REST_MIN), None);
+        assert!(!hers.was_woken(), "nothing came meanwhile");
+        assert!(listeners.wake(&change(4, None), now + 4 * REST_MIN));
+        assert!(hers.was_woken());
     }
 }

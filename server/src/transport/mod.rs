@@ -7,6 +7,7 @@
 mod feed;
 mod listeners;
 mod redis;
+mod rests;
 pub mod ring;
 
 use std::{
@@ -15,7 +16,10 @@ use std::{
 };
 
 use circles_protocol::{CampusId, CircleId, Epoch, PersonId, Pos};
-use tokio::sync::watch;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep_until},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
@@ -37,6 +41,8 @@ pub struct Transport(Arc<Inner>);
 
 struct Inner {
     live: RwLock<Live>,
+    /// Streams began to rest.
+    resting: Notify,
     /// The ring's head.
     head: watch::Sender<Pos>,
     /// The highest position that anyone told of: what the ring lacks up to it comes from the database.
@@ -156,9 +162,10 @@ impl Transport {
         Ok(Self(Arc::new(Inner {
             live: RwLock::new(Live {
                 ring: Ring::new(head, settings.ring_changes_max, RING_BYTES_MAX),
-                listeners: Listeners::default(),
+                listeners: Listeners::new(settings.rest_each),
                 early: VecDeque::new(),
             }),
+            resting: Notify::new(),
             head: watch::Sender::new(head),
             told: watch::Sender::new(head),
             listening: watch::Sender::new(0),
@@ -167,7 +174,8 @@ impl Transport {
         })))
     }
 
-    /// Starts the tasks that fill the ring from elsewhere. None is needed where this process alone writes.
+    /// Starts the task that wakes who rested, and those that fill the ring from elsewhere: of these none is needed where this
+    /// process alone writes.
     pub fn start(
         &self,
         store: &Arc<Store>,
@@ -186,6 +194,7 @@ impl Transport {
                 }
             });
         };
+        run(Box::pin(self.clone().wake_rested()));
         if store.is_shared() {
             run(Box::pin(feed::follow(self.clone(), store.clone(), epoch.clone())));
         }
@@ -220,13 +229,27 @@ impl Transport {
         let head = live.ring.head();
         // While the ring is locked: whoever wakes looks at it, and waits until all are woken, instead of taking turns with this
         // thread for each stream.
+        let now = Instant::now();
         let new = entries.iter().filter(|it| it.pos > before && it.pos <= head);
-        new.for_each(|it| live.listeners.wake(it));
+        let rests = new.fold(false, |rests, it| live.listeners.wake(it, now) || rests);
         drop(live);
+        if rests {
+            self.0.resting.notify_one();
+        }
         if head > before {
             self.0.head.send_replace(head);
         }
         self.tell(last.pos);
+    }
+
+    async fn wake_rested(self) {
+        loop {
+            let next = self.live().listeners.wake_rested(Instant::now());
+            tokio::select! {
+                () = self.0.resting.notified() => {}
+                () = async { sleep_until(next.expect("some rest")).await }, if next.is_some() => {}
+            }
+        }
     }
 
     /// The log reaches to this position.

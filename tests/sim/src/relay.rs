@@ -53,6 +53,7 @@ pub fn settings(shared: &Shared, rng: &mut rand::rngs::SmallRng) -> Settings {
         drain: Duration::from_secs(1),
         replay_changes_max: pick(rng, &[3, 20, 1_000]),
         ring_changes_max: usize::try_from(pick(rng, &[4, 30, 4_096])).expect("small"),
+        rest_each: Duration::from_millis(pick(rng, &[0, 5, 30])),
         // Rates are counted in real time by a library.
         writes_per_second: 1_000_000,
         writes_burst: 1_000_000,
