@@ -98,10 +98,11 @@ impl Desk {
                 lock(&self.shared.links).insert(fresh, invite.link);
             }
         }
+        // Before it is asked: the app may be stopped while the answer is on its way.
+        let at = self.shared.now_ms.load(Ordering::Relaxed);
         let circles = self.client.circles(self.campus).await?;
         let connection = self.client.campuses().await?.into_iter().next().map(|it| it.connection);
         let mut shown = lock(&self.device.shown);
-        let at = self.shared.now_ms.load(Ordering::Relaxed);
         shown.at_ms = Some(at);
         shown.connection = connection;
         shown.circles = circles;
