@@ -15,12 +15,15 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use zbus::{
     Connection, connection, interface,
     message::Header,
     zvariant::{OwnedObjectPath, OwnedValue, Value},
 };
+
+/// What a click on the notification itself is called.
+const DEFAULT_ACTION: &str = "default";
 
 /// A notification that a program wanted to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct Shown {
     pub summary: String,
     /// What it says, in the specification's markup.
     pub body: String,
+    /// A click on it does something: it offers the action `default`.
+    pub can_be_clicked: bool,
 }
 
 /// A desktop with notifications and a tray. It goes when dropped.
@@ -57,6 +62,17 @@ impl Desktop {
     /// The notifications so far, oldest first.
     pub fn shown(&self) -> Vec<Shown> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Clicks on the newest notification.
+    pub async fn click(&self) -> Result<()> {
+        let shown = self.shown();
+        let newest = shown.last().context("nothing was shown")?;
+        ensure!(newest.can_be_clicked, "{newest:?} offers no action");
+        let (path, of) = ("/org/freedesktop/Notifications", "org.freedesktop.Notifications");
+        let id = u32::try_from(shown.len())?;
+        self.bus.emit_signal(None::<&str>, path, of, "ActionInvoked", &(id, DEFAULT_ACTION)).await?;
+        Ok(())
     }
 
     /// Whether an icon is in the tray.
@@ -111,19 +127,20 @@ impl Notifications {
         _app_icon: String,
         summary: String,
         body: String,
-        _actions: Vec<String>,
+        actions: Vec<String>,
         _hints: HashMap<String, OwnedValue>,
         _expire_timeout_ms: i32,
     ) -> u32 {
         let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.push(Shown { summary, body });
+        let can_be_clicked = actions.iter().step_by(2).any(|it| it == DEFAULT_ACTION);
+        shown.push(Shown { summary, body, can_be_clicked });
         u32::try_from(shown.len()).unwrap_or(u32::MAX)
     }
 
     fn close_notification(&self, _id: u32) {}
 
     fn get_capabilities(&self) -> Vec<String> {
-        vec!["body".to_owned(), "body-markup".to_owned()]
+        ["actions", "body", "body-markup"].map(str::to_owned).into()
     }
 
     fn get_server_information(&self) -> (String, String, String, String) {

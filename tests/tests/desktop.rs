@@ -112,6 +112,9 @@ async fn closed_into_the_tray_it_notifies_once_of_a_message_comes_back_and_quits
     app::cli(&bobs, &["send", "General", "while it is looked at"]).await?;
     driver::shows(&page, "while it is looked at").await?;
     let looked_at = Instant::now();
+    app::cli(&data, &["create-circle", "Chess"]).await?;
+    driver::press(&page, "Chess").await?;
+    looks_at(&page, "Chess").await?;
 
     screen.close(pid)?;
     wait_for("the window to hide", async || Ok((!screen.shows(pid)?).then_some(()))).await?;
@@ -121,13 +124,19 @@ async fn closed_into_the_tray_it_notifies_once_of_a_message_comes_back_and_quits
     app::cli(&bobs, &["send", "General", "is 1 < 2 & <b>why</b>?"]).await?;
     wait_for("the notification", async || Ok((desktop.shown().len() > 1).then_some(()))).await?;
 
-    assert!(start_again(&data, &[])?.success());
+    desktop.click().await?;
     wait_for("the window to come back", async || Ok(screen.shows(pid)?.then_some(()))).await?;
+    looks_at(&page, "General").await?;
     driver::shows(&page, "is 1 < 2 & <b>why</b>?").await?;
     screen.close(pid)?;
     wait_for("the window to hide again", async || Ok((!screen.shows(pid)?).then_some(()))).await?;
-    let of_message =
-        Shown { summary: "Bob in General".to_owned(), body: "is 1 &lt; 2 &amp; &lt;b&gt;why&lt;/b&gt;?".to_owned() };
+    assert!(start_again(&data, &[])?.success());
+    wait_for("the window to come back again", async || Ok(screen.shows(pid)?.then_some(()))).await?;
+    let of_message = Shown {
+        summary: "Bob in General".to_owned(),
+        body: "is 1 &lt; 2 &amp; &lt;b&gt;why&lt;/b&gt;?".to_owned(),
+        can_be_clicked: true,
+    };
     let shown = desktop.shown();
     assert_eq!(shown.len(), 2, "{shown:?}");
     assert!(shown[0].summary.contains("still open") && shown[1] == of_message, "{shown:?}");
@@ -151,6 +160,13 @@ async fn where_nothing_shows_a_tray_closing_quits() -> Result<()> {
     let _page = app::start(&driver, &data, &[]).await?;
     screen.close(app::pid(&data)?.context("the app runs")?)?;
     ended(&data).await
+}
+
+/// Waits until the page shows that circle.
+async fn looks_at(page: &Client, circle: &str) -> Result<()> {
+    let script = "return document.querySelector('header h1')?.textContent";
+    wait_for(circle, async || Ok(page.execute(script, Vec::new()).await?.as_str().filter(|it| *it == circle).map(drop)))
+        .await
 }
 
 /// Starts the app on a directory where it cannot open, and closes its window: what it said, and how it ended.

@@ -17,7 +17,7 @@ use clap::Parser;
 use tauri::{AppHandle, Context, Manager, RunEvent, Wry, plugin::TauriPlugin};
 use tauri_plugin_window_state::StateFlags;
 
-use crate::{CommandLine, Options, invite, plugin, shell::Shell};
+use crate::{CommandLine, Options, invite, notice, plugin, shell::Shell};
 
 /// The app's name on the session bus, where there is one.
 const BUS_NAME: &str = "chat.circles.desktop";
@@ -46,6 +46,7 @@ pub fn run(context: Context<Wry>, options: Options, link: Option<String>) -> any
             window::open(app.handle(), &data_dir)?;
             tray::add(app.handle());
             quit_on_signal(app.handle());
+            notice::on_click(app.handle(), window::focus)?;
             if let Some(link) = link {
                 invite(app.handle(), link);
             }

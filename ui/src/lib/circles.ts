@@ -35,6 +35,9 @@ export interface Circles {
   /** Calls back with each invite link that Circles is opened with, now and later; returns how to stop. */
   onInvite(listener: (link: string) => void): () => void;
 
+  /** Calls back with campus and circle when the person clicks on a notification of the system; returns how to stop. */
+  onNoticeClicked(listener: (campus: string, circle: string) => void): () => void;
+
   // campuses
   /** If it rejects because of something that passes, the update `campuses` tells when to ask again. */
   campuses(): Promise<CampusView[]>;

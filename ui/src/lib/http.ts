@@ -81,6 +81,7 @@ export function httpCircles(): Circles {
       if (link) listener(link);
       return () => undefined;
     },
+    onNoticeClicked: () => () => undefined,
     campuses: async () => {
       const known = await open();
       return known ? [known.view()] : [];

@@ -26,6 +26,16 @@ export function ipcCircles(): Circles {
       void stop.then(take);
       return () => void stop.then((unlisten) => unlisten());
     },
+    onNoticeClicked(listener) {
+      interface About {
+        campus_id: string;
+        circle_id: string;
+      }
+      const stop = listen<About>('circles://notice-clicked', ({ payload }) =>
+        listener(payload.campus_id, payload.circle_id),
+      );
+      return () => void stop.then((unlisten) => unlisten());
+    },
     campuses: () => ask('campuses'),
     previewInvite: (link) => ask('preview_invite', { link }),
     join: (link, name) => ask('join', { link, name }),

@@ -1,5 +1,7 @@
 import { api } from '../lib/api';
 import { words } from '../lib/failure';
+import { places } from '../lib/places';
+import { campuses } from './campuses.svelte';
 import { circles } from './circles.svelte';
 import { Composer } from './composer.svelte';
 import { Timeline } from './timeline.svelte';
@@ -44,6 +46,14 @@ class Opened {
     } catch (error) {
       view.say(words(error));
     }
+  }
+
+  /** Shows a circle of any campus. */
+  show(campus: string, circle: string): void {
+    view.inCircle = true;
+    if (campuses.currentId === campus) return circles.select(circle);
+    places.rememberCircle(campus, circle);
+    campuses.select(campus);
   }
 
   /** Shows a message in its place, in whichever circle it is. */

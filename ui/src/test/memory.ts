@@ -123,6 +123,13 @@ export class Memory implements Circles {
     return () => undefined;
   }
 
+  /** The person clicks on a notification. */
+  clickNotice: (campus: string, circle: string) => void = () => undefined;
+  onNoticeClicked(listener: (campus: string, circle: string) => void): () => void {
+    this.clickNotice = listener;
+    return () => undefined;
+  }
+
   campuses = async () => (this.campus ? [this.campus] : []);
   previewInvite = async (link: string) => {
     if (link.includes('expired')) throw failure('invite_expired', 'expired');
