@@ -230,8 +230,10 @@ impl Transport {
         // While the ring is locked: whoever wakes looks at it, and waits until all are woken, instead of taking turns with this
         // thread for each stream.
         let now = Instant::now();
-        let new = entries.iter().filter(|it| it.pos > before && it.pos <= head);
-        let rests = new.fold(false, |rests, it| live.listeners.wake(it, now) || rests);
+        let mut rests = false;
+        for new in entries.iter().filter(|it| it.pos > before && it.pos <= head) {
+            rests |= live.listeners.wake(new, now);
+        }
         drop(live);
         if rests {
             self.0.resting.notify_one();
