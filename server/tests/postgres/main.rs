@@ -6,5 +6,6 @@ mod batches;
 #[path = "../campus.rs"]
 mod campus;
 mod instances;
+mod round_trips;
 #[path = "../stream.rs"]
 mod stream;

@@ -10,7 +10,10 @@ use std::{
 
 use bytes::BytesMut;
 use deadpool_postgres::Client;
-use futures::{future::maybe_done, poll};
+use futures::{
+    future::{maybe_done, try_join_all},
+    poll,
+};
 use tokio::runtime::Handle;
 use tokio_postgres::{
     Statement,
@@ -21,7 +24,7 @@ use crate::{
     limits::POSTGRES_PIPELINE_MAX,
     store::{
         StoreError, StoreResult,
-        session::{Next, Param, Row, Session, Value},
+        session::{Next, Param, Question, Row, Session, Value},
     },
 };
 
@@ -145,19 +148,20 @@ impl Session for Link {
         Ok(())
     }
 
-    fn query_each(
-        &self,
-        sql: &str,
-        lists: &[Vec<Param<'_>>],
-        each: &mut dyn FnMut(usize, &Row<'_>) -> StoreResult<()>,
-    ) -> StoreResult<()> {
-        let statement = self.prepared(sql)?;
-        for (piece, some) in lists.chunks(POSTGRES_PIPELINE_MAX).enumerate() {
-            let queries = some.iter().map(async |params| self.client().query(&statement, &as_dyn(params)).await);
-            let found = self.send(futures::future::try_join_all(queries))?;
-            for (at, rows) in found.iter().enumerate() {
-                for row in rows {
-                    each(piece * POSTGRES_PIPELINE_MAX + at, &Row::Postgres(row))?;
+    fn ask(&self, questions: &[&dyn Question]) -> StoreResult<()> {
+        let mut all = Vec::new();
+        for question in questions.iter().filter(|it| !it.lists().is_empty()) {
+            let statement = self.prepared(question.sql())?;
+            all.extend(question.lists().iter().enumerate().map(|(at, list)| (question, at, statement.clone(), list)));
+        }
+        for some in all.chunks(POSTGRES_PIPELINE_MAX) {
+            let queries = some.iter().map(async |(question, at, statement, list)| {
+                let params: Vec<Param<'_>> = list.iter().map(Value::param).collect();
+                Ok((question, at, self.client().query(statement, &as_dyn(&params)).await?))
+            });
+            for (question, at, rows) in self.send(try_join_all(queries))? {
+                if let Some(row) = rows.first() {
+                    question.take(*at, &Row::Postgres(row))?;
                 }
             }
         }
