@@ -1,7 +1,7 @@
-//! Postgres, PgBouncer and Redis for tests: each on a free port of loopback and in a directory of its own, both gone when they are
-//! dropped, and also when the test's process dies, however it dies.
+//! Postgres, PgBouncer and Redis for tests: each on a free port of loopback and in a directory of its own, both gone when
+//! they are dropped, and also when the test's process dies, however it dies.
 //!
-//! A small shell script holds the server. It obeys lines on its standard input (`kill`, `stop`, `start`), and when that
+//! A small shell script holds the server. It obeys lines on its standard input (`kill`, `start`), and when that
 //! ends it cleans up.
 
 use std::{
@@ -166,7 +166,7 @@ impl Server {
     fn start_on(script: &str, ports: &[u16]) -> Result<Self> {
         let port = *ports.first().context("a server has a port")?;
         let mut child = Command::new("bash")
-            .args(["-c", script, "server"])
+            .args(["-c", &[include_str!("server.sh"), script].concat(), "server"])
             .args(ports.iter().map(u16::to_string))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
