@@ -15,6 +15,7 @@ use crate::limits::RING_CHANGES_MAX;
 /// How a relay runs.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Settings {
     /// Where the campus is kept.
     pub data_dir: PathBuf,
