@@ -17,7 +17,14 @@ on_create() {
   made=$((made + 1))
   "$bin/createdb" -h 127.0.0.1 -p "$port" -U circles "campus$made" && echo "campus$made"
 }
-# The postmaster's children end by themselves when it was killed; the next start waits for them.
+# Without the postmaster its children go on until they notice: a statement could still be answered.
+on_kill() {
+  # shellcheck disable=SC2046
+  kill -9 "$server" $(pgrep -P "$server") 2>/dev/null
+  wait "$server" 2>/dev/null
+  echo ready
+}
+# What was killed may hold its memory for a moment.
 on_start() {
   for _ in $(seq 100); do
     rm -f "$dir/data/postmaster.pid"
