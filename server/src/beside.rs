@@ -72,7 +72,7 @@ pub async fn backup(settings: &Settings, target: &Path) -> Result<(), BesideErro
         let write = |part: &Path| match &settings.database {
             Some(url) => {
                 let copy = sqlite::open_copy(part)?;
-                store::copy_from_postgres(url, &runtime, &copy)?;
+                store::copy_from_postgres(url, settings.database_pooled, &runtime, &copy)?;
                 // One file, without a write-ahead log beside it.
                 copy.pragma_update(None, "journal_mode", "DELETE")?;
                 copy.close().map_err(|(_, error)| error)?;

@@ -93,8 +93,9 @@ pub const IMPORT_REPORTED_MAX: usize = 20;
 /// How long the first invite of a campus holds: a weekend passes before its owner comes to it.
 pub const FIRST_INVITE_LIFE: Duration = Duration::from_hours(7 * 24);
 
-/// Most statements on their way to Postgres at once: what a full batch writes, and the memory of an import.
-pub const POSTGRES_PIPELINE_MAX: usize = 256;
+/// Most statements on their way to Postgres at once: what a full batch looks at (six things for each command, and the
+/// head) or writes, and the memory of an import.
+pub const POSTGRES_PIPELINE_MAX: usize = 7 * BATCH_COMMANDS_MAX;
 
 /// For how long a relay counts as full after a message found no space: clients try again more often than that.
 pub const FULL_FOR: Duration = Duration::from_secs(10);

@@ -15,6 +15,7 @@ use crate::limits::{REST_EACH, RING_CHANGES_MAX};
 /// How a relay runs.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Settings {
     /// Where the campus is kept.
     pub data_dir: PathBuf,
@@ -22,6 +23,8 @@ pub struct Settings {
     pub database: Option<String>,
     /// Most connections to Postgres of this instance: one for its writer, the others for its readers.
     pub database_connections: usize,
+    /// Whether a pooler hands out connections to Postgres for one transaction at a time: then no statement stays prepared.
+    pub database_pooled: bool,
     /// Redis between the instances: `redis://`, `rediss://` (TLS), or `redis+sentinel://host,host/service`.
     pub redis: Option<String>,
     /// About how many changes the stream in Redis keeps (`MAXLEN ~`).
@@ -93,6 +96,7 @@ impl Default for Settings {
             data_dir: PathBuf::from("circles-relay"),
             database: None,
             database_connections: 8,
+            database_pooled: false,
             redis: None,
             redis_stream_max: 1_000,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7080)),

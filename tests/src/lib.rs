@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod balancer;
+pub mod beginning;
 pub mod driver;
 pub mod meddler;
 pub mod network;

@@ -11,10 +11,9 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use circles_client::Client;
-use circles_protocol::CampusId;
 use circles_tests::{
-    app, client,
+    app,
+    beginning::{join_circles, joined},
     driver::{self, Driver},
     relay::{self, RelayProcess},
     wait_for,
@@ -45,24 +44,6 @@ fn import(dir: &Path, count: usize) -> Result<()> {
     relay::import_lines(&dir.join("relay"), beginnings)
 }
 
-/// Joins the three circles and waits until they are held.
-async fn join_circles(client: &Client, campus: CampusId) -> Result<()> {
-    let circles = wait_for("the circles", async || {
-        let known = client.circles(campus).await?;
-        let found: Vec<_> = known.into_iter().filter(|it| CONVERSATIONS.contains(&it.name.as_str())).collect();
-        Ok((found.len() == CONVERSATIONS.len()).then_some(found))
-    })
-    .await?;
-    for circle in circles {
-        client.join_circle(campus, circle.id).await?;
-    }
-    wait_for("the circles to be held", async || {
-        let joined = client.circles(campus).await?.into_iter().filter(|it| it.joined && it.missing == 0);
-        Ok((joined.map(|it| it.head_seq.get()).sum::<u64>() == (BEFORE * CONVERSATIONS.len()) as u64).then_some(()))
-    })
-    .await
-}
-
 async fn text_of(page: &fantoccini::Client, css: &str) -> Result<String> {
     let script = "return document.querySelector(arguments[0])?.textContent.trim() ?? ''";
     let text = page.execute(script, vec![css.into()]).await?;
@@ -79,9 +60,8 @@ async fn after_hours_away_it_says_how_far_it_is_and_then_what_was_missed() -> Re
     relay.kill()?;
     import(dir.path(), BEFORE)?;
     relay.restart().await?;
-    let ada = client(&data).await?;
-    let campus = ada.join(&link, "Ada").await?.id;
-    join_circles(&ada, campus).await?;
+    let (ada, campus) = joined(&data, &link, "Ada").await?;
+    join_circles(&ada, campus.id, &CONVERSATIONS, BEFORE * CONVERSATIONS.len()).await?;
     ada.close().await;
 
     relay.kill()?;

@@ -10,12 +10,13 @@ use circles_client::{
     view::{CampusView, CircleView, Connection, ConnectionProblem},
 };
 use circles_tests::{
+    beginning::{Beginning, joined},
     circle, client,
     meddler::{How, Meddler},
     relay::RelayProcess,
     shows, wait_for,
 };
-use tempfile::{TempDir, tempdir};
+use tempfile::TempDir;
 
 /// Ada directly at the relay, and Bob behind the meddler.
 struct Scene {
@@ -31,14 +32,9 @@ struct Scene {
 
 impl Scene {
     async fn new(flags: &[&str]) -> Result<Self> {
-        let dir = tempdir()?;
-        let relay = RelayProcess::start(&dir.path().join("relay"), flags).await?;
+        let Beginning { dir, relay, ada, campus, general } = Beginning::new(flags).await?;
         let meddler = Meddler::start(&relay.url()).await?;
-        let ada = client(&dir.path().join("ada")).await?;
-        let campus = ada.join(&relay.invite("owner")?, "Ada").await?;
-        let bob = client(&dir.path().join("bob")).await?;
-        let bobs = bob.join(&meddler.invite(&relay.invite("member")?), "Bob").await?;
-        let general = circle(&ada, &campus, "General").await?;
+        let (bob, bobs) = joined(&dir.path().join("bob"), &meddler.invite(&relay.invite("member")?), "Bob").await?;
         let scene = Self { dir, relay, meddler, ada, bob, campus, bobs, general };
         scene.says("before").await?;
         scene.bob_has(&["before"]).await?;

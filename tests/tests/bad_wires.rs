@@ -12,6 +12,7 @@ use std::{
 use anyhow::Result;
 use circles_client::{Client, view::CampusView};
 use circles_tests::{
+    beginning::joined,
     circle, client, program,
     relay::{self, RelayProcess},
     shows, wait_for,
@@ -41,10 +42,8 @@ impl Scene {
         let dir = tempdir()?;
         let relay = RelayProcess::start(&dir.path().join("relay"), &["--heartbeat", "1s"]).await?;
         let wire = Wire::to(relay.port()).await?;
-        let ada = client(&dir.path().join("ada")).await?;
-        let campus = ada.join(&relay.invite("owner")?, "Ada").await?;
-        let bob = client(&dir.path().join("bob")).await?;
-        let bobs = bob.join(&wire.invite(&relay.invite("member")?), "Bob").await?;
+        let (ada, campus) = joined(&dir.path().join("ada"), &relay.invite("owner")?, "Ada").await?;
+        let (bob, bobs) = joined(&dir.path().join("bob"), &wire.invite(&relay.invite("member")?), "Bob").await?;
         let mut scene = Self { dir, relay, wire, ada, campus, bob, bobs, texts: Vec::new() };
         scene.says(20, "before").await?;
         scene.both_show_all().await?;
@@ -161,8 +160,7 @@ async fn one_killed_again_and_again_while_catching_up_ends_complete_once_and_in_
     import(dir.path(), 100)?;
     relay.restart().await?;
     let data = dir.path().join("bob");
-    let bob = client(&data).await?;
-    let campus = bob.join(&link, "Bob").await?;
+    let (bob, campus) = joined(&data, &link, "Bob").await?;
     let long = wait_for("the circle Long", async || {
         Ok(bob.circles(campus.id).await?.into_iter().find(|it| it.name == "Long"))
     })

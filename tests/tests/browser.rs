@@ -6,20 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use circles_tests::{
-    circle, client,
+    beginning::Beginning,
+    circle,
     driver::{self, Driver},
-    relay::RelayProcess,
     shows,
 };
-use tempfile::tempdir;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_by_browser_misses_nothing_through_many_stream_lifetimes_and_a_dead_relay() -> Result<()> {
-    let dir = tempdir()?;
-    let mut relay = RelayProcess::start(&dir.path().join("relay"), &["--stream-lifetime", "2s"]).await?;
-    let ada = client(&dir.path().join("ada")).await?;
-    let campus = ada.join(&relay.invite("owner")?, "Ada").await?;
-    let general = circle(&ada, &campus, "General").await?;
+    let Beginning { dir, mut relay, ada, campus, general } = Beginning::new(&["--stream-lifetime", "2s"]).await?;
 
     let driver = Driver::start("chromedriver").await?;
     let page = driver.session(driver::chromium(&dir.path().join("chromium"))).await?;

@@ -6,7 +6,12 @@ use std::{path::PathBuf, process::Command};
 
 use anyhow::Result;
 use circles_client::{Client, ClientError, Options, view::Connection};
-use circles_tests::{circle, client, everything, program, relay, relay::RelayProcess, shows, wait_for};
+use circles_tests::{
+    beginning::{Beginning, joined},
+    circle, client, everything, program, relay,
+    relay::RelayProcess,
+    shows, wait_for,
+};
 use tempfile::tempdir;
 
 fn texts(from: u32, to: u32) -> Vec<String> {
@@ -15,13 +20,8 @@ fn texts(from: u32, to: u32) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_while_the_relay_is_dead_arrives_once_and_in_order() -> Result<()> {
-    let dir = tempdir()?;
-    let mut relay = RelayProcess::start(&dir.path().join("relay"), &[]).await?;
-    let ada = client(&dir.path().join("ada")).await?;
-    let campus = ada.join(&relay.invite("owner")?, "Ada").await?;
-    let bob = client(&dir.path().join("bob")).await?;
-    let bobs = bob.join(&relay.invite("member")?, "Bob").await?;
-    let general = circle(&ada, &campus, "General").await?;
+    let Beginning { dir, mut relay, ada, campus, general } = Beginning::new(&[]).await?;
+    let (bob, bobs) = joined(&dir.path().join("bob"), &relay.invite("member")?, "Bob").await?;
 
     for text in texts(1, 20) {
         ada.send(campus.id, general.id, &text, None).await?;
@@ -52,13 +52,8 @@ async fn what_is_written_while_the_relay_is_dead_arrives_once_and_in_order() -> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_ends_every_second_loses_and_doubles_nothing() -> Result<()> {
-    let dir = tempdir()?;
-    let relay = RelayProcess::start(&dir.path().join("relay"), &["--stream-lifetime", "1s"]).await?;
-    let ada = client(&dir.path().join("ada")).await?;
-    let campus = ada.join(&relay.invite("owner")?, "Ada").await?;
-    let bob = client(&dir.path().join("bob")).await?;
-    let bobs = bob.join(&relay.invite("member")?, "Bob").await?;
-    let general = circle(&ada, &campus, "General").await?;
+    let Beginning { dir, relay, ada, campus, general } = Beginning::new(&["--stream-lifetime", "1s"]).await?;
+    let (bob, bobs) = joined(&dir.path().join("bob"), &relay.invite("member")?, "Bob").await?;
     let mut pace = tokio::time::interval(std::time::Duration::from_millis(50));
     for text in texts(1, 100) {
         pace.tick().await;
@@ -75,8 +70,7 @@ async fn one_who_missed_more_than_a_stream_replays_has_everything_as_in_the_data
     let dir = tempdir()?;
     let data = dir.path().join("relay");
     let mut relay = RelayProcess::start(&data, &[]).await?;
-    let ada = client(&dir.path().join("ada")).await?;
-    let campus = ada.join(&relay.invite("owner")?, "Ada").await?;
+    let (ada, campus) = joined(&dir.path().join("ada"), &relay.invite("owner")?, "Ada").await?;
     wait_for("Ada to be complete", async || {
         let campus = ada.campuses().await?.remove(0);
         Ok((campus.connection == Connection::Online { missing: 0 }).then_some(()))
@@ -126,8 +120,7 @@ async fn a_process_killed_in_the_middle_of_sending_loses_and_doubles_nothing() -
     let dir = tempdir()?;
     let relay = RelayProcess::start(&dir.path().join("relay"), &[]).await?;
     let data = dir.path().join("ada");
-    let ada = client(&data).await?;
-    let campus = ada.join(&relay.invite("owner")?, "Ada").await?;
+    let (ada, campus) = joined(&data, &relay.invite("owner")?, "Ada").await?;
     circle(&ada, &campus, "General").await?;
     ada.close().await;
 
@@ -149,8 +142,7 @@ async fn a_process_killed_in_the_middle_of_sending_loses_and_doubles_nothing() -
     }
     let ada = client(&data).await?;
     shows(&ada, &campus, "General", &texts(1, 30)).await?;
-    let bob = client(&dir.path().join("bob")).await?;
-    let bobs = bob.join(&relay.invite("member")?, "Bob").await?;
+    let (bob, bobs) = joined(&dir.path().join("bob"), &relay.invite("member")?, "Bob").await?;
     shows(&bob, &bobs, "General", &texts(1, 30)).await?;
     ada.close().await;
     bob.close().await;
@@ -162,8 +154,7 @@ async fn a_second_process_reads_and_writes_through_the_first() -> Result<()> {
     let dir = tempdir()?;
     let relay = RelayProcess::start(&dir.path().join("relay"), &[]).await?;
     let data = dir.path().join("ada");
-    let app = client(&data).await?;
-    let campus = app.join(&relay.invite("owner")?, "Ada").await?;
+    let (app, campus) = joined(&data, &relay.invite("owner")?, "Ada").await?;
     let general = circle(&app, &campus, "General").await?;
     let beside = client(&data).await?;
     assert!(app.runs_engine() && !beside.runs_engine());

@@ -8,30 +8,25 @@ use std::{
 };
 
 use anyhow::Result;
-use circles_tests::{circle, client, relay::RelayProcess, shows};
-use tempfile::{TempDir, tempdir};
+use circles_tests::{beginning::Beginning, relay::RelayProcess, shows};
+use tempfile::TempDir;
 
 /// A relay whose streams end every second, Ada with a hundred messages in General, and her token.
-async fn campus(dir: &TempDir) -> Result<(RelayProcess, String)> {
-    let relay = RelayProcess::start(&dir.path().join("relay"), &["--stream-lifetime", "1s"]).await?;
-    let data = dir.path().join("ada");
-    let ada = client(&data).await?;
-    let campus = ada.join(&relay.invite("owner")?, "Ada").await?;
-    let general = circle(&ada, &campus, "General").await?;
+async fn campus() -> Result<(TempDir, RelayProcess, String)> {
+    let Beginning { dir, relay, ada, campus, general } = Beginning::new(&["--stream-lifetime", "1s"]).await?;
     let texts: Vec<String> = (1..=100).map(|n| format!("message {n}")).collect();
     for text in &texts {
         ada.send(campus.id, general.id, text, None).await?;
     }
     shows(&ada, &campus, "General", &texts).await?;
     ada.close().await;
-    let token = std::fs::read_dir(data.join("tokens"))?.next().unwrap()?.path();
-    Ok((relay, std::fs::read_to_string(token)?))
+    let token = std::fs::read_dir(dir.path().join("ada/tokens"))?.next().unwrap()?.path();
+    Ok((dir, relay, std::fs::read_to_string(token)?))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn curl_reads_the_stream_and_resumes_it() -> Result<()> {
-    let dir = tempdir()?;
-    let (relay, token) = campus(&dir).await?;
+    let (_dir, relay, token) = campus().await?;
     let curl = |last: Option<&str>| {
         let mut command = Command::new("curl");
         command.args(["-sN", "--max-time", "10", "-i", "-H", &format!("Authorization: Bearer {token}")]);
@@ -69,8 +64,7 @@ async fn curl_reads_the_stream_and_resumes_it() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_sse_library_that_is_not_ours_reads_every_change_once() -> Result<()> {
-    let dir = tempdir()?;
-    let (relay, token) = campus(&dir).await?;
+    let (_dir, relay, token) = campus().await?;
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("clients/eventsource.mjs");
     let output = Command::new("node")
         .arg(script)

@@ -9,7 +9,7 @@ use circles_client::{
     Client,
     view::{CampusView, CircleView, DraftView, Update},
 };
-use circles_tests::{PATIENCE, circle, client, relay::RelayProcess, shows, wait_for};
+use circles_tests::{PATIENCE, beginning::joined, circle, client, relay::RelayProcess, shows, wait_for};
 use rusqlite::Connection;
 use tempfile::{TempDir, tempdir};
 
@@ -27,8 +27,7 @@ impl Scene {
     async fn new() -> Result<Self> {
         let dir = tempdir()?;
         let relay = RelayProcess::start(&dir.path().join("relay"), &[]).await?;
-        let laptop = client(&dir.path().join("laptop")).await?;
-        let campus = laptop.join(&relay.invite("owner")?, "Ada").await?;
+        let (laptop, campus) = joined(&dir.path().join("laptop"), &relay.invite("owner")?, "Ada").await?;
         let link = laptop.create_invite(campus.id, None, true).await?.link;
         let phone = client(&dir.path().join("phone")).await?;
         phone.join(&link, "Ada").await?;
@@ -131,8 +130,7 @@ async fn what_was_decided_offline_goes_out_later_and_the_newest_wins() -> Result
 #[tokio::test(flavor = "multi_thread")]
 async fn a_muted_circle_is_told_of_only_when_it_mentions_one() -> Result<()> {
     let scene = Scene::new().await?;
-    let bob = client(&scene.dir.path().join("bob")).await?;
-    let bobs = bob.join(&scene.relay.invite("member")?, "Bob").await?;
+    let (bob, bobs) = joined(&scene.dir.path().join("bob"), &scene.relay.invite("member")?, "Bob").await?;
     circle(&bob, &bobs, "General").await?;
     bob.set_muted(bobs.id, scene.general.id, true).await?;
     let mut updates = bob.subscribe();

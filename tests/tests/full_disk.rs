@@ -8,7 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use circles_tests::{app, circle, client, program, relay::RelayProcess, shows, small_disk::SmallDisk, wait_for};
+use circles_tests::{
+    app, beginning::joined, circle, program, relay::RelayProcess, shows, small_disk::SmallDisk, wait_for,
+};
 use tempfile::tempdir;
 
 /// A message that takes some space.
@@ -32,8 +34,7 @@ async fn a_relay_whose_disk_is_full_loses_nothing_and_takes_what_waits_when_ther
     let disk = Arc::new(SmallDisk::mount(&dir.path().join("relay"), 24 * 1024)?);
     disk.fill("ballast", 22 * 1024)?;
     let mut relay = RelayProcess::start_on(&disk, &["--writes-burst", "10000"]).await?;
-    let ada = client(&dir.path().join("ada")).await?;
-    let campus = ada.join(&relay.invite("owner")?, "Ada").await?;
+    let (ada, campus) = joined(&dir.path().join("ada"), &relay.invite("owner")?, "Ada").await?;
     let general = circle(&ada, &campus, "General").await?;
     // More than fits.
     let texts: Vec<String> = (0..600).map(long).collect();
@@ -58,8 +59,7 @@ async fn a_relay_whose_disk_is_full_loses_nothing_and_takes_what_waits_when_ther
     disk.free("ballast")?;
     shows(&ada, &campus, "General", &texts).await?;
     readyz(&relay, 200).await?;
-    let bob = client(&dir.path().join("bob")).await?;
-    let bobs = bob.join(&relay.invite("member")?, "Bob").await?;
+    let (bob, bobs) = joined(&dir.path().join("bob"), &relay.invite("member")?, "Bob").await?;
     shows(&bob, &bobs, "General", &texts).await?;
     ada.close().await;
     bob.close().await;
@@ -76,8 +76,8 @@ async fn an_app_whose_disk_is_full_says_so_and_keeps_what_was_written() -> Resul
         let said = [output.stdout, output.stderr].concat();
         Ok((output.status.success(), String::from_utf8(said)?))
     };
-    let (joined, said) = cli(&["join", &relay.invite("owner")?, "--name", "Ada"])?;
-    assert!(joined, "{said}");
+    let (joins, said) = cli(&["join", &relay.invite("owner")?, "--name", "Ada"])?;
+    assert!(joins, "{said}");
     disk.fill("ballast", 6 * 1024)?;
     let mut texts = Vec::new();
     let refusal = loop {
@@ -97,8 +97,7 @@ async fn an_app_whose_disk_is_full_says_so_and_keeps_what_was_written() -> Resul
     assert!(sent, "{said}");
     texts.push("and one more".to_owned());
 
-    let bob = client(&dir.path().join("bob")).await?;
-    let bobs = bob.join(&relay.invite("member")?, "Bob").await?;
+    let (bob, bobs) = joined(&dir.path().join("bob"), &relay.invite("member")?, "Bob").await?;
     shows(&bob, &bobs, "General", &texts).await.context("what was written before the disk was full")?;
     bob.close().await;
     Ok(())

@@ -10,8 +10,10 @@ use circles_client::{
     view::{CampusView, Connection},
 };
 use circles_protocol::{CircleKind, Epoch};
-use circles_tests::{circle, client, program, relay::RelayProcess, shows, wait_for};
-use tempfile::tempdir;
+use circles_tests::{
+    beginning::{Beginning, joined},
+    circle, client, program, shows, wait_for,
+};
 
 fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|it| (*it).to_owned()).collect()
@@ -26,13 +28,9 @@ async fn id_of(client: &Client, campus: &CampusView, name: &str) -> Result<circl
 
 /// Bob is removed while he is away; meanwhile `missed` messages come in a circle that he stays in.
 async fn removed_while_away(missed: u32) -> Result<()> {
-    let dir = tempdir()?;
-    let relay = RelayProcess::start(&dir.path().join("relay"), &["--writes-burst", "2000"]).await?;
-    let ada = client(&dir.path().join("ada")).await?;
-    let campus = ada.join(&relay.invite("owner")?, "Ada").await?;
+    let Beginning { dir, relay, ada, campus, general } = Beginning::new(&["--writes-burst", "2000"]).await?;
     let data = dir.path().join("bob");
-    let bob = client(&data).await?;
-    let bobs = bob.join(&relay.invite("member")?, "Bob").await?;
+    let (bob, bobs) = joined(&data, &relay.invite("member")?, "Bob").await?;
     let secret = ada.create_circle(campus.id, "Secret", "", CircleKind::Private).await?;
     let bob_id = id_of(&ada, &campus, "Bob").await?;
     ada.add_member(campus.id, secret.id, bob_id).await?;
@@ -42,7 +40,6 @@ async fn removed_while_away(missed: u32) -> Result<()> {
 
     ada.remove_member(campus.id, secret.id, bob_id).await?;
     ada.send(campus.id, secret.id, "not for Bob", None).await?;
-    let general = circle(&ada, &campus, "General").await?;
     let texts: Vec<String> = (0..missed).map(|n| format!("missed {n}")).collect();
     for text in &texts {
         ada.send(campus.id, general.id, text, None).await?;
@@ -79,14 +76,9 @@ async fn one_removed_while_away_learns_it_after_a_gap_and_gets_nothing_more() ->
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_history_that_begins_anew_is_compared_and_goes_on() -> Result<()> {
-    let dir = tempdir()?;
+    let Beginning { dir, mut relay, ada, campus, general } = Beginning::new(&[]).await?;
     let data = dir.path().join("relay");
-    let mut relay = RelayProcess::start(&data, &[]).await?;
-    let ada = client(&dir.path().join("ada")).await?;
-    let campus = ada.join(&relay.invite("owner")?, "Ada").await?;
-    let bob = client(&dir.path().join("bob")).await?;
-    let bobs = bob.join(&relay.invite("member")?, "Bob").await?;
-    let general = circle(&ada, &campus, "General").await?;
+    let (bob, bobs) = joined(&dir.path().join("bob"), &relay.invite("member")?, "Bob").await?;
     let mut texts: Vec<String> = (0..20).map(|n| format!("old {n}")).collect();
     for text in &texts {
         ada.send(campus.id, general.id, text, None).await?;
@@ -129,15 +121,10 @@ async fn campus_of(client: &Client) -> Result<CampusView> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_relay_loses_by_a_restore_comes_back_from_its_authors_and_stays_with_the_others() -> Result<()> {
-    let dir = tempdir()?;
+    let Beginning { dir, mut relay, ada, campus, general } = Beginning::new(&[]).await?;
     let (data, copy) = (dir.path().join("relay"), dir.path().join("copy.db"));
-    let mut relay = RelayProcess::start(&data, &[]).await?;
-    let ada = client(&dir.path().join("ada")).await?;
-    let campus = ada.join(&relay.invite("owner")?, "Ada").await?;
     let bobs_data = dir.path().join("bob");
-    let bob = client(&bobs_data).await?;
-    let bobs = bob.join(&relay.invite("member")?, "Bob").await?;
-    let general = circle(&ada, &campus, "General").await?;
+    let (bob, bobs) = joined(&bobs_data, &relay.invite("member")?, "Bob").await?;
     ada.send(campus.id, general.id, "before", None).await?;
     let edited = ada.send(campus.id, general.id, "with a mistake", None).await?.id;
     shows(&bob, &bobs, "General", &strings(&["before", "with a mistake"])).await?;
@@ -190,14 +177,9 @@ async fn what_a_relay_loses_by_a_restore_comes_back_from_its_authors_and_stays_w
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_absence_is_summed_up_once_everything_is_here() -> Result<()> {
-    let dir = tempdir()?;
-    let relay = RelayProcess::start(&dir.path().join("relay"), &[]).await?;
-    let ada = client(&dir.path().join("ada")).await?;
-    let campus = ada.join(&relay.invite("owner")?, "Ada").await?;
+    let Beginning { dir, relay, ada, campus, general } = Beginning::new(&[]).await?;
     let data = dir.path().join("bob");
-    let bob = client(&data).await?;
-    let bobs = bob.join(&relay.invite("member")?, "Bob").await?;
-    let general = circle(&ada, &campus, "General").await?;
+    let (bob, bobs) = joined(&data, &relay.invite("member")?, "Bob").await?;
     ada.send(campus.id, general.id, "hello @Bob", None).await?;
     shows(&bob, &bobs, "General", &strings(&["hello @Bob"])).await?;
     bob.close().await;

@@ -5,8 +5,11 @@
 use anyhow::{Result, bail};
 use circles_client::view::Update;
 use circles_protocol::CircleId;
-use circles_tests::{PATIENCE, circle, client, relay::RelayProcess, wait_for};
-use tempfile::tempdir;
+use circles_tests::{
+    PATIENCE,
+    beginning::{Beginning, joined},
+    circle, wait_for,
+};
 use tokio::sync::broadcast::Receiver;
 
 /// The names of those who type in a circle, at the next time that this changes.
@@ -26,13 +29,9 @@ async fn typing(updates: &mut Receiver<Update>, circle: CircleId) -> Result<Vec<
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_types_and_who_is_online_is_seen_and_passes_by_itself() -> Result<()> {
-    let dir = tempdir()?;
-    let mut relay = RelayProcess::start(&dir.path().join("relay"), &["--stream-lifetime", "1s"]).await?;
-    let ada = client(&dir.path().join("ada")).await?;
-    let campus = ada.join(&relay.invite("owner")?, "Ada").await?;
-    let bob = client(&dir.path().join("bob")).await?;
-    let bobs = bob.join(&relay.invite("member")?, "Bob").await?;
-    let general = circle(&ada, &campus, "General").await?.id;
+    let Beginning { dir, mut relay, ada, campus, general } = Beginning::new(&["--stream-lifetime", "1s"]).await?;
+    let (bob, bobs) = joined(&dir.path().join("bob"), &relay.invite("member")?, "Bob").await?;
+    let general = general.id;
     circle(&bob, &bobs, "General").await?;
     let present = async |wanted: usize| {
         wait_for(&format!("{wanted} people online"), async || {

@@ -20,7 +20,9 @@ use circles_client::{
 };
 use circles_protocol::UnixMs;
 use circles_tests::{
-    app, circle, client,
+    app,
+    beginning::Beginning,
+    circle,
     driver::{self, Driver},
     processes::AppProcesses,
     relay::RelayProcess,
@@ -29,7 +31,7 @@ use circles_tests::{
     wait_for,
     wire::Wire,
 };
-use tempfile::{TempDir, tempdir};
+use tempfile::TempDir;
 
 /// Current sooner than this: the aim is a second, and a machine that runs other tests takes some more. It is far below the 45
 /// s after which silence alone shows it.
@@ -47,12 +49,8 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Result<Self> {
-        let dir = tempdir()?;
-        let relay = RelayProcess::start(&dir.path().join("relay"), &[]).await?;
+        let Beginning { dir, relay, ada, campus, general } = Beginning::new(&[]).await?;
         let wire = Wire::to(relay.port()).await?;
-        let ada = client(&dir.path().join("ada")).await?;
-        let campus = ada.join(&relay.invite("owner")?, "Ada").await?;
-        let general = circle(&ada, &campus, "General").await?;
         Ok(Self { dir, relay, wire, ada, campus, general })
     }
 

@@ -19,6 +19,19 @@ pub fn get(conn: &Connection, campus: CampusId, circle: CircleId) -> rusqlite::R
     }
 }
 
+/// Whether a circle has a draft.
+pub fn exists(conn: &Connection, campus: CampusId, circle: CircleId) -> rusqlite::Result<bool> {
+    match outbox::waiting(conn, campus, circle, "draft")? {
+        Some(Intent::Draft(draft)) => Ok(draft != DraftView::default()),
+        _ => conn
+            .prepare_cached(
+                "SELECT 1 FROM draft WHERE campus = ?1 AND circle = ?2
+                   AND (text <> '' OR reply_to IS NOT NULL OR editing IS NOT NULL)",
+            )?
+            .exists(params![campus.blob(), circle.blob()]),
+    }
+}
+
 fn stored(conn: &Connection, campus: CampusId, circle: CircleId) -> rusqlite::Result<DraftView> {
     let found = conn
         .prepare_cached("SELECT text, reply_to, editing FROM draft WHERE campus = ?1 AND circle = ?2")?

@@ -54,7 +54,9 @@ pub fn begin(conn: &Connection, eyes: Eyes, now: UnixMs) -> Result<(), ClientErr
     Ok(())
 }
 
-/// Whether the relay's list of circles is still to be taken: only then it is known where one is a member.
+/// Whether the relay's list of circles is still to be taken: only then it is known where one is a member. Kept with the
+/// history, beside the engine's count of how often it asks: nothing may be compared between the moment when another
+/// history begins and the one when the engine hears of it.
 fn heads_due(conn: &Connection, campus: CampusId) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT heads_due FROM campus WHERE id = ?1")?.query_row([campus.blob()], |row| row.get(0))
 }
@@ -112,18 +114,31 @@ pub fn to_settle(conn: &Connection, eyes: Eyes) -> rusqlite::Result<Vec<CircleId
     .collect()
 }
 
-/// Compares a circle with the present history, if that is known of it by now. Whether anything was done.
-pub fn settle(conn: &Connection, eyes: Eyes, circle: CircleId, now: UnixMs) -> Result<bool, ClientError> {
-    if heads_due(conn, eyes.campus)? {
-        return Ok(false);
+/// Compares the circles with the present history of which that is known by now; gives them.
+pub fn settle(conn: &Connection, eyes: Eyes, now: UnixMs) -> Result<HashSet<CircleId>, ClientError> {
+    let is_known = |scope| Ok::<_, ClientError>(ledger::gaps(conn, eyes.campus, scope)?.is_empty());
+    let mut settled = HashSet::new();
+    if heads_due(conn, eyes.campus)? || !is_known(Scope::Campus)? || !is_known(Scope::Person(eyes.me))? {
+        return Ok(settled);
     }
-    let own = [Scope::Campus, Scope::Person(eyes.me)];
-    let joined = views::joined(conn, eyes)?.contains(&circle);
-    for scope in own.into_iter().chain(joined.then_some(Scope::Circle(circle))) {
-        if !ledger::gaps(conn, eyes.campus, scope)?.is_empty() {
-            return Ok(false);
+    let joined: HashSet<CircleId> = views::joined(conn, eyes)?.into_iter().collect();
+    for circle in to_settle(conn, eyes)? {
+        let is_in = joined.contains(&circle);
+        if !is_in || is_known(Scope::Circle(circle))? {
+            settle_circle(conn, eyes, circle, is_in, now)?;
+            settled.insert(circle);
         }
     }
+    Ok(settled)
+}
+
+fn settle_circle(
+    conn: &Connection,
+    eyes: Eyes,
+    circle: CircleId,
+    joined: bool,
+    now: UnixMs,
+) -> Result<(), ClientError> {
     let keys = params![eyes.campus.blob(), circle.blob()];
     keep(conn, "campus = ?1 AND circle = ?2 AND version = 0", keys)?;
     // Of a circle that the relay no longer knows, or that one is no longer in, what is held is all that there is.
@@ -134,7 +149,7 @@ pub fn settle(conn: &Connection, eyes: Eyes, circle: CircleId, now: UnixMs) -> R
     if done {
         conn.execute("DELETE FROM unsettled WHERE campus = ?1 AND circle = ?2", keys)?;
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Puts into the outbox what the relay lost of one's own. False if the outbox is full: the rest follows another time.

@@ -14,8 +14,8 @@ use crate::{
     error::ClientError,
     limits::{PEOPLE_MAX, PREVIEW_CHARS},
     view::{
-        Anchor, CircleStatus, CircleView, Delivery, DraftView, LastMessage, MessageView, PersonView, ReactionView,
-        ReplyView, TimelineView,
+        Anchor, CircleStatus, CircleView, Delivery, LastMessage, MessageView, PersonView, ReactionView, ReplyView,
+        TimelineView,
     },
 };
 
@@ -141,7 +141,6 @@ pub fn circle(conn: &Connection, eyes: Eyes, id: CircleId) -> rusqlite::Result<O
         .prepare_cached("SELECT count(*) FROM membership WHERE campus = ?1 AND circle = ?2 AND state = 'joined'")?
         .query_row(keys, |row| row.get(0))?;
     let (unsent, failed) = outbox::counts(conn, eyes.campus, id)?;
-    let draft = drafts::get(conn, eyes.campus, id)? != DraftView::default();
     Ok(Some(CircleView {
         id,
         name,
@@ -157,7 +156,7 @@ pub fn circle(conn: &Connection, eyes: Eyes, id: CircleId) -> rusqlite::Result<O
         missing: if role.is_some() { ledger::missing(conn, eyes.campus, Scope::Circle(id))? } else { 0 },
         unsent,
         failed,
-        draft,
+        draft: drafts::exists(conn, eyes.campus, id)?,
         muted: mutes::is_muted(conn, eyes.campus, id)?,
     }))
 }

@@ -71,12 +71,16 @@ impl Engine {
                 }
                 let mut notices = Vec::new();
                 for (circle, id) in news {
-                    notices.extend(views::messages(conn, eyes, circle, [id])?.pop().map(|it| (circle, it)));
+                    let Some(message) = views::messages(conn, eyes, circle, [id])?.pop() else { continue };
+                    let muted = views.iter().any(|it| it.id == circle && it.muted);
+                    if !muted || mentions(&message.text, &views::person(conn, eyes.campus, eyes.me)?.name) {
+                        notices.push((circle, message));
+                    }
                 }
-                Ok((views, left, messages, notices, views::person(conn, eyes.campus, eyes.me)?.name))
+                Ok((views, left, messages, notices))
             })
             .await?;
-        let (views, left, messages, notices, me) = read;
+        let (views, left, messages, notices) = read;
         for (circle_id, found) in messages {
             self.tell(match found {
                 Some((messages, discarded)) => {
@@ -89,8 +93,7 @@ impl Engine {
             let Some(circle) = views.iter().find(|it| it.id == circle_id && it.joined) else { continue };
             let unread = message.seq.is_some_and(|seq: Seq| seq > circle.read_seq);
             let lately = last_notice.get(&circle_id).is_some_and(|at| at.elapsed() < NOTICE_PAUSE);
-            let wanted = !circle.muted || mentions(&message.text, &me);
-            if unread && wanted && !lately {
+            if unread && !lately {
                 last_notice.insert(circle_id, Instant::now());
                 self.tell(Update::Notice {
                     campus_id: eyes.campus,

@@ -75,14 +75,16 @@ impl Engine {
         self.count_missing().await
     }
 
-    /// Compares what was held of a history before with the present one, circle by circle.
+    /// Compares what was held of a history before with the present one.
     async fn settle(&self) -> Result<(), ClientError> {
         let (eyes, now) = (self.eyes(), self.now());
-        for circle in self.0.cache.read(move |conn| Ok(history::to_settle(conn, eyes)?)).await? {
-            let write = self.0.cache.write(Durability::Outbox, move |conn| history::settle(conn, eyes, circle, now));
-            if write.await? {
-                self.wrote(Touched { timelines: [circle].into(), campus: true, ..Touched::default() });
-            }
+        if self.0.cache.read(move |conn| Ok(history::to_settle(conn, eyes)?)).await?.is_empty() {
+            return Ok(());
+        }
+        let write = self.0.cache.write(Durability::Outbox, move |conn| history::settle(conn, eyes, now));
+        let timelines = write.await?;
+        if !timelines.is_empty() {
+            self.wrote(Touched { timelines, campus: true, ..Touched::default() });
         }
         Ok(())
     }

@@ -34,6 +34,12 @@ pub struct Place {
     #[arg(long, value_name = "N", env = "CIRCLES_DATABASE_CONNECTIONS")]
     database_connections: Option<usize>,
 
+    /// --database leads to a pooler that hands out connections for one transaction at a time, such as PgBouncer in
+    /// transaction mode. Statements are not kept prepared then, which costs the database some work [default: false].
+    #[arg(long, value_name = "BOOL", env = "CIRCLES_DATABASE_POOLED", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true")]
+    database_pooled: Option<bool>,
+
     /// The address that people reach the relay at, for invite links, such as https://chat.example.edu [default: http://
     /// and the address of --listen].
     #[arg(long, value_name = "URL", env = "CIRCLES_PUBLIC_URL")]
@@ -67,6 +73,7 @@ impl Place {
         set(&mut settings.data_dir, self.data_dir.as_ref());
         set(&mut settings.listen, self.listen.as_ref());
         set(&mut settings.database_connections, self.database_connections.as_ref());
+        set(&mut settings.database_pooled, self.database_pooled.as_ref());
         if self.database.is_some() {
             settings.database.clone_from(&self.database);
         }

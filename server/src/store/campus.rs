@@ -4,7 +4,7 @@ use circles_protocol::{CampusId, CircleId, Epoch, Pos, UnixMs};
 
 use super::{
     StoreResult,
-    session::{Session, broken, params},
+    session::{Lookup, Session, broken, params},
     value::{blob, pos_at, uuid_at, uuid_or_none_at},
 };
 
@@ -43,7 +43,14 @@ pub fn set_epoch(conn: &dyn Session, epoch: &Epoch) -> StoreResult<()> {
 }
 
 pub fn head(conn: &dyn Session) -> StoreResult<Pos> {
-    conn.get("SELECT head FROM campus", params![], |row| pos_at(row, 0))
+    let head = head_lookup();
+    conn.ask(&[&head])?;
+    head.only()
+}
+
+/// The same, as a question to be asked with others.
+pub fn head_lookup() -> Lookup<(), Pos> {
+    Lookup::new("SELECT head FROM campus", vec![()], |()| (), |row| pos_at(row, 0))
 }
 
 pub fn set_head(conn: &dyn Session, head: Pos) -> StoreResult<()> {

@@ -4,8 +4,8 @@ use circles_protocol::{Circle, CircleId, CircleKind, PersonId, Seq};
 
 use super::{
     StoreResult,
-    session::{Row, Session, broken, params},
-    value::{blob, keys, pos_at, seq_at, time_at, uuid_at},
+    session::{Lookup, Row, Session, broken, params},
+    value::{blob, pos_at, seq_at, time_at, uuid_at},
 };
 
 /// A circle as it is stored.
@@ -20,12 +20,12 @@ const COLUMNS: &str =
     "c.id, c.name, c.topic, c.access, c.created_by, c.created_at, c.version, c.head_seq, c.content_hash";
 
 pub fn get(conn: &dyn Session, id: CircleId) -> StoreResult<Option<StoredCircle>> {
-    Ok(get_each(conn, &[id])?.pop().flatten())
+    conn.look_up(lookup(vec![id]))
 }
 
-/// Those of each id, at once.
-pub fn get_each(conn: &dyn Session, ids: &[CircleId]) -> StoreResult<Vec<Option<StoredCircle>>> {
-    conn.one_of_each(&format!("SELECT {COLUMNS} FROM circle c WHERE c.id = ?"), &keys(ids, |it| it.uuid()), row)
+/// Circles by their ids. Primary key.
+pub fn lookup(ids: Vec<CircleId>) -> Lookup<CircleId, StoredCircle> {
+    Lookup::new(format!("SELECT {COLUMNS} FROM circle c WHERE c.id = ?"), ids, |it| blob(it.uuid()), row)
 }
 
 /// The open circles and the private ones of a person, by name. Reads all circles: a campus has hundreds.

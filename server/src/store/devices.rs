@@ -4,8 +4,8 @@ use circles_protocol::{DeviceId, InviteId, PersonId, RevokedDevice, UnixMs};
 
 use super::{
     StoreResult,
-    session::{Row, Session, params},
-    value::{blob, keys, pos_at, time_at, time_or_none_at, uuid_at},
+    session::{Lookup, Row, Session, params},
+    value::{blob, pos_at, time_at, time_or_none_at, uuid_at},
 };
 
 /// A device as it is stored.
@@ -24,12 +24,12 @@ pub struct StoredDevice {
 const COLUMNS: &str = "id, person_id, name, join_hash, invite_id, created_at, last_seen_at, revoked_at";
 
 pub fn get(conn: &dyn Session, id: DeviceId) -> StoreResult<Option<StoredDevice>> {
-    Ok(get_each(conn, &[id])?.pop().flatten())
+    conn.look_up(lookup(vec![id]))
 }
 
-/// Those of each id, at once.
-pub fn get_each(conn: &dyn Session, ids: &[DeviceId]) -> StoreResult<Vec<Option<StoredDevice>>> {
-    conn.one_of_each(&format!("SELECT {COLUMNS} FROM device WHERE id = ?"), &keys(ids, |it| it.uuid()), row)
+/// Devices by their ids. Primary key.
+pub fn lookup(ids: Vec<DeviceId>) -> Lookup<DeviceId, StoredDevice> {
+    Lookup::new(format!("SELECT {COLUMNS} FROM device WHERE id = ?"), ids, |it| blob(it.uuid()), row)
 }
 
 /// The device with that token, unless it was revoked. Index: the unique one of `token_hash`.

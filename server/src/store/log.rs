@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     StoreResult, circles, devices, drafts, memberships, messages, mutes, people, reactions, read_markers,
-    session::{Row, Session, broken, params},
+    session::{Lookup, Row, Session, broken, params},
     value::{blob, pos_at},
 };
 
@@ -127,17 +127,21 @@ pub fn append(conn: &dyn Session, change: &Change) -> StoreResult<()> {
 
 /// The position of a scope's last change, zero if there is none. Index: `log_by_scope`.
 pub fn scope_head(conn: &dyn Session, scope: Scope) -> StoreResult<Pos> {
-    Ok(scope_heads(conn, &[scope])?[0])
+    Ok(conn.look_up(scope_heads(vec![scope]))?.unwrap_or(Pos::ZERO))
 }
 
-/// Those of several scopes, at once.
-pub fn scope_heads(conn: &dyn Session, scopes: &[Scope]) -> StoreResult<Vec<Pos>> {
-    let keys: Vec<(i64, Vec<u8>)> = scopes.iter().map(|it| scope_columns(*it)).collect();
+/// Those of several scopes.
+pub fn scope_heads(scopes: Vec<Scope>) -> Lookup<Scope, Pos> {
     let sql = "SELECT max(pos) FROM log WHERE scope_kind = ? AND scope_id = ?";
-    let heads = conn.one_of_each(sql, &keys, |row| {
-        row.maybe::<i64>(0)?.map(Pos::try_from).transpose().map_err(|_| broken(0, "no position"))
-    })?;
-    Ok(heads.into_iter().map(|it| it.flatten().unwrap_or(Pos::ZERO)).collect())
+    Lookup::new(
+        sql,
+        scopes,
+        |it| scope_columns(*it),
+        |row| {
+            let newest = row.maybe::<i64>(0)?.map(Pos::try_from).transpose().map_err(|_| broken(0, "no position"))?;
+            Ok(newest.unwrap_or(Pos::ZERO))
+        },
+    )
 }
 
 /// The rows in `(after, until]` of all scopes, ascending. Primary key.

@@ -4,21 +4,20 @@ use circles_protocol::{CircleId, Membership, MembershipState, PersonId};
 
 use super::{
     StoreResult,
-    session::{Row, Session, broken, params},
+    session::{Lookup, Row, Session, broken, params},
     value::{blob, pos_at, role_at, role_number, time_at, uuid_at},
 };
 
 const COLUMNS: &str = "circle_id, person_id, state, role, since, version";
 
 pub fn get(conn: &dyn Session, circle: CircleId, person: PersonId) -> StoreResult<Option<Membership>> {
-    Ok(get_each(conn, &[(circle, person)])?.pop().flatten())
+    conn.look_up(lookup(vec![(circle, person)]))
 }
 
-/// Those of each circle and person, at once.
-pub fn get_each(conn: &dyn Session, ids: &[(CircleId, PersonId)]) -> StoreResult<Vec<Option<Membership>>> {
-    let ids: Vec<_> = ids.iter().map(|(circle, person)| (blob(circle.uuid()), blob(person.uuid()))).collect();
+/// Memberships by their circle and person. Primary key.
+pub fn lookup(ids: Vec<(CircleId, PersonId)>) -> Lookup<(CircleId, PersonId), Membership> {
     let sql = format!("SELECT {COLUMNS} FROM membership WHERE circle_id = ? AND person_id = ?");
-    conn.one_of_each(&sql, &ids, row)
+    Lookup::new(sql, ids, |(circle, person)| (blob(circle.uuid()), blob(person.uuid())), row)
 }
 
 pub fn put(conn: &dyn Session, it: &Membership) -> StoreResult<()> {

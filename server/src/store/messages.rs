@@ -4,8 +4,8 @@ use circles_protocol::{CircleId, Message, MessageId, PersonId, Pos, Seq};
 
 use super::{
     StoreResult,
-    session::{Row, Session, params},
-    value::{blob, keys, pos_at, seq_at, time_at, time_or_none_at, uuid_at, uuid_or_none_at},
+    session::{Lookup, Row, Session, params},
+    value::{blob, pos_at, seq_at, time_at, time_or_none_at, uuid_at, uuid_or_none_at},
 };
 
 /// A message as it is stored.
@@ -20,12 +20,12 @@ pub struct StoredMessage {
 const COLUMNS: &str = "id, circle_id, seq, author_id, text, reply_to, created_at, written_at, edited_at, deleted_at, version, created_pos, content_hash";
 
 pub fn get(conn: &dyn Session, id: MessageId) -> StoreResult<Option<StoredMessage>> {
-    Ok(get_each(conn, &[id])?.pop().flatten())
+    conn.look_up(lookup(vec![id]))
 }
 
-/// Those of each id, at once.
-pub fn get_each(conn: &dyn Session, ids: &[MessageId]) -> StoreResult<Vec<Option<StoredMessage>>> {
-    conn.one_of_each(&format!("SELECT {COLUMNS} FROM message WHERE id = ?"), &keys(ids, |it| it.uuid()), row)
+/// Messages by their ids. Primary key.
+pub fn lookup(ids: Vec<MessageId>) -> Lookup<MessageId, StoredMessage> {
+    Lookup::new(format!("SELECT {COLUMNS} FROM message WHERE id = ?"), ids, |it| blob(it.uuid()), row)
 }
 
 pub fn exists(conn: &dyn Session, id: MessageId) -> StoreResult<bool> {

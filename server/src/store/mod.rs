@@ -151,7 +151,8 @@ impl Store {
         create: impl FnOnce(&dyn Session) -> StoreResult<T>,
     ) -> Result<(Self, WriterLink, T), OpenError> {
         if let Some(url) = &settings.database {
-            let (database, made) = postgres::Database::open(url, settings.database_connections, runtime, create)?;
+            let (pooled, connections) = (settings.database_pooled, settings.database_connections);
+            let (database, made) = postgres::Database::open(url, pooled, connections, runtime, create)?;
             return Ok((Self::Postgres(database.clone()), WriterLink::Postgres(database), made));
         }
         let (database, writer) = sqlite::Database::open(&settings.data_dir, pace)?;
@@ -201,7 +202,10 @@ pub fn beside<T>(
     work: impl FnOnce(&dyn Session) -> StoreResult<T>,
 ) -> Result<T, OpenError> {
     match &settings.database {
-        Some(url) => Ok(in_write(&postgres::Database::open_beside(url, runtime)?.link_blocking()?, work)?),
+        Some(url) => {
+            let database = postgres::Database::open_beside(url, settings.database_pooled, runtime)?;
+            Ok(in_write(&database.link_blocking()?, work)?)
+        }
         None => Ok(in_write(&sqlite::open_beside(&settings.data_dir)?, work)?),
     }
 }
@@ -235,8 +239,13 @@ pub fn copy_into(
 }
 
 /// Copies the campus of a Postgres database, as of one moment, into an empty SQLite database.
-pub fn copy_from_postgres(url: &str, runtime: &Handle, to: &rusqlite::Connection) -> Result<u64, OpenError> {
-    let from = postgres::Database::open_beside(url, runtime)?.link_blocking()?;
+pub fn copy_from_postgres(
+    url: &str,
+    pooled: bool,
+    runtime: &Handle,
+    to: &rusqlite::Connection,
+) -> Result<u64, OpenError> {
+    let from = postgres::Database::open_beside(url, pooled, runtime)?.link_blocking()?;
     from.begin_read()?;
     let rows = in_write(to, |to| copy::campus(&from, to));
     from.script("COMMIT")?;
@@ -246,7 +255,12 @@ pub fn copy_from_postgres(url: &str, runtime: &Handle, to: &rusqlite::Connection
 /// One transaction that writes.
 fn in_write<T>(session: &dyn Session, work: impl FnOnce(&dyn Session) -> StoreResult<T>) -> StoreResult<T> {
     session.begin_write()?;
-    let done = work(session).and_then(|it| session.settle().map(|()| it));
+    ended(session, work(session))
+}
+
+/// Ends a transaction: for good if all went well.
+fn ended<T, E: From<StoreError>>(session: &dyn Session, done: Result<T, E>) -> Result<T, E> {
+    let done = done.and_then(|it| Ok(session.settle().map(|()| it)?));
     match done {
         Ok(_) => session.script("COMMIT")?,
         Err(_) if session.is_open() => session.script("ROLLBACK")?,

@@ -4,18 +4,18 @@ use circles_protocol::{Person, PersonId};
 
 use super::{
     StoreResult,
-    session::{Row, Session, params},
-    value::{blob, keys, pos_at, role_at, role_number, time_at, uuid_at},
+    session::{Lookup, Row, Session, params},
+    value::{blob, pos_at, role_at, role_number, time_at, uuid_at},
 };
 
 pub fn get(conn: &dyn Session, id: PersonId) -> StoreResult<Option<Person>> {
-    Ok(get_each(conn, &[id])?.pop().flatten())
+    conn.look_up(lookup(vec![id]))
 }
 
-/// Those of each id, at once.
-pub fn get_each(conn: &dyn Session, ids: &[PersonId]) -> StoreResult<Vec<Option<Person>>> {
+/// Persons by their ids. Primary key.
+pub fn lookup(ids: Vec<PersonId>) -> Lookup<PersonId, Person> {
     let sql = "SELECT id, name, hue, role, joined_at, version FROM person WHERE id = ?";
-    conn.one_of_each(sql, &keys(ids, |it| it.uuid()), row)
+    Lookup::new(sql, ids, |it| blob(it.uuid()), row)
 }
 
 pub fn put(conn: &dyn Session, it: &Person) -> StoreResult<()> {

@@ -3,7 +3,7 @@
 //! SQLite and Postgres run the same text of SQL: `?` for parameters, 64-bit integers also for flags, bytes for ids. So
 //! each query stands in one place, in the file of its noun, and the same stories prove both.
 
-use std::fmt;
+use std::{cell::RefCell, fmt};
 
 use super::{StoreError, StoreResult};
 
@@ -17,14 +17,8 @@ pub trait Session {
         each: &mut dyn FnMut(&Row<'_>) -> StoreResult<Next>,
     ) -> StoreResult<()>;
 
-    /// Runs a query once for each list of parameters, all at once where the database is elsewhere; hands over its rows,
-    /// with the number of their list.
-    fn query_each(
-        &self,
-        sql: &str,
-        lists: &[Vec<Param<'_>>],
-        each: &mut dyn FnMut(usize, &Row<'_>) -> StoreResult<()>,
-    ) -> StoreResult<()>;
+    /// Asks several questions, all at once where the database is elsewhere.
+    fn ask(&self, questions: &[&dyn Question]) -> StoreResult<()>;
 
     /// Runs a statement that writes. It may go out without waiting: then its failure comes with a later call, with
     /// [`Session::settle`] at the latest.
@@ -90,22 +84,10 @@ impl dyn Session + '_ {
         Ok(self.one(sql, params, |_| Ok(()))?.is_some())
     }
 
-    /// The first row of a query for each key; none where there is none.
-    pub fn one_of_each<T>(
-        &self,
-        sql: &str,
-        keys: &[impl ToParams],
-        map: impl Fn(&Row<'_>) -> StoreResult<T>,
-    ) -> StoreResult<Vec<Option<T>>> {
-        let lists: Vec<Vec<Param<'_>>> = keys.iter().map(ToParams::params).collect();
-        let mut found: Vec<Option<T>> = lists.iter().map(|_| None).collect();
-        self.query_each(sql, &lists, &mut |at, row| {
-            if found[at].is_none() {
-                found[at] = Some(map(row)?);
-            }
-            Ok(())
-        })?;
-        Ok(found)
+    /// What a lookup of one key finds.
+    pub fn look_up<K, T>(&self, lookup: Lookup<K, T>) -> StoreResult<Option<T>> {
+        self.ask(&[&lookup])?;
+        Ok(lookup.found().next().and_then(|(_, found)| found))
     }
 
     /// All rows of a query. It is the query that bounds them.
@@ -121,6 +103,65 @@ impl dyn Session + '_ {
             Ok(Next::More)
         })?;
         Ok(all)
+    }
+}
+
+/// A query that is asked with several lists of parameters.
+pub trait Question {
+    fn sql(&self) -> &str;
+
+    fn lists(&self) -> &[Vec<Value>];
+
+    /// Takes the first row for a list.
+    fn take(&self, list: usize, row: &Row<'_>) -> StoreResult<()>;
+}
+
+/// The first row of a query for each of some keys. It is a question, and keeps the answers.
+pub struct Lookup<K, T> {
+    sql: String,
+    keys: Vec<K>,
+    lists: Vec<Vec<Value>>,
+    map: fn(&Row<'_>) -> StoreResult<T>,
+    found: RefCell<Vec<Option<T>>>,
+}
+
+impl<K, T> Lookup<K, T> {
+    /// Of keys, how they stand in the query's parameters, and how a row is read.
+    pub fn new<P: ToParams>(
+        sql: impl Into<String>,
+        keys: Vec<K>,
+        params: impl Fn(&K) -> P,
+        map: fn(&Row<'_>) -> StoreResult<T>,
+    ) -> Self {
+        let lists: Vec<_> = keys.iter().map(|it| params(it).params().into_iter().map(Value::from).collect()).collect();
+        let found = RefCell::new(lists.iter().map(|_| None).collect());
+        Self { sql: sql.into(), keys, lists, map, found }
+    }
+
+    /// Each key with what was found; none where there is no row.
+    pub fn found(self) -> impl Iterator<Item = (K, Option<T>)> {
+        self.keys.into_iter().zip(self.found.into_inner())
+    }
+
+    /// What was found for the only key, for which there always is a row.
+    pub fn only(self) -> StoreResult<T> {
+        let broken = StoreError::Broken(format!("no row: {}", self.sql));
+        self.found.into_inner().pop().flatten().ok_or(broken)
+    }
+}
+
+impl<K, T> Question for Lookup<K, T> {
+    fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    fn lists(&self) -> &[Vec<Value>] {
+        &self.lists
+    }
+
+    fn take(&self, list: usize, row: &Row<'_>) -> StoreResult<()> {
+        self.found.borrow_mut()[list] = Some((self.map)(row)?);
+        Ok(())
     }
 }
 
@@ -141,7 +182,7 @@ impl fmt::Debug for Param<'_> {
     }
 }
 
-/// A value that is kept: read for another database, or waiting to be sent.
+/// A value that is kept: read for another database, or waiting to be sent or asked with.
 pub enum Value {
     Null,
     Int(i64),
@@ -188,9 +229,15 @@ macro_rules! integers {
 
 integers!(i64 i32 u32 u16 bool);
 
-/// What a list of parameters can be made of, for one round of a query.
+/// What a list of parameters can be made of, for one key of a lookup.
 pub trait ToParams {
     fn params(&self) -> Vec<Param<'_>>;
+}
+
+impl ToParams for () {
+    fn params(&self) -> Vec<Param<'_>> {
+        Vec::new()
+    }
 }
 
 impl<const N: usize> ToParams for [u8; N] {

@@ -13,11 +13,6 @@ pub fn blob(id: Uuid) -> [u8; 16] {
     id.into_bytes()
 }
 
-/// Keys that are UUIDs, as they stand in columns.
-pub fn keys<K>(keys: &[K], uuid: impl Fn(&K) -> Uuid) -> Vec<[u8; 16]> {
-    keys.iter().map(|it| blob(uuid(it))).collect()
-}
-
 pub fn uuid_at(row: &Row<'_>, column: usize) -> StoreResult<Uuid> {
     row.get::<[u8; 16]>(column).map(Uuid::from_bytes)
 }

@@ -10,7 +10,7 @@ use circles_protocol::{CircleId, DeviceId, Membership, MessageId, Person, Person
 
 use super::command::Reads;
 use crate::store::{
-    StoreResult,
+    StoreResult, campus,
     circles::{self, StoredCircle},
     devices::{self, StoredDevice},
     log, memberships,
@@ -32,29 +32,28 @@ pub struct Known {
 }
 
 impl Known {
-    /// Reads what a batch is going to look at: one question for each kind of entity, however many commands there are.
-    pub fn of(conn: &dyn Session, batch: &[Reads]) -> StoreResult<Self> {
-        let devices = unique(batch, |it| it.who.map(|who| who.device));
-        let people = unique(batch, |it| it.who.map(|who| who.person));
-        let circles = unique(batch, |it| it.circle);
-        let memberships = unique(batch, |it| Some((it.circle?, it.who?.person)));
-        let messages = unique(batch, |it| it.message);
-        let scopes: Vec<Scope> = circles.iter().map(|it| Scope::Circle(*it)).collect();
-        Ok(Self {
-            devices: table(&devices, devices::get_each(conn, &devices)?),
-            people: table(&people, people::get_each(conn, &people)?),
-            circles: table(&circles, circles::get_each(conn, &circles)?),
-            memberships: table(&memberships, memberships::get_each(conn, &memberships)?),
-            messages: table(&messages, messages::get_each(conn, &messages)?),
-            scope_heads: table(&scopes, log::scope_heads(conn, &scopes)?),
-        })
+    /// Reads the campus's head and what a batch is going to look at: all at once, however many commands there are.
+    pub fn of(conn: &dyn Session, batch: &[Reads]) -> StoreResult<(Pos, Self)> {
+        let head = campus::head_lookup();
+        let devices = devices::lookup(unique(batch, |it| it.who.map(|who| who.device)));
+        let people = people::lookup(unique(batch, |it| it.who.map(|who| who.person)));
+        let circles = circles::lookup(unique(batch, |it| it.circle));
+        let memberships = memberships::lookup(unique(batch, |it| Some((it.circle?, it.who?.person))));
+        let messages = messages::lookup(unique(batch, |it| it.message));
+        let scope_heads = log::scope_heads(unique(batch, |it| it.circle.map(Scope::Circle)));
+        conn.ask(&[&head, &devices, &people, &circles, &memberships, &messages, &scope_heads])?;
+        let known = Self {
+            devices: devices.found().collect(),
+            people: people.found().collect(),
+            circles: circles.found().collect(),
+            memberships: memberships.found().collect(),
+            messages: messages.found().collect(),
+            scope_heads: scope_heads.found().filter_map(|(scope, head)| Some((scope, head?))).collect(),
+        };
+        Ok((head.only()?, known))
     }
 }
 
 fn unique<K: Copy + Eq + Hash>(batch: &[Reads], key: impl Fn(&Reads) -> Option<K>) -> Vec<K> {
     batch.iter().filter_map(key).collect::<HashSet<K>>().into_iter().collect()
-}
-
-fn table<K: Copy + Eq + Hash, V>(keys: &[K], values: Vec<V>) -> HashMap<K, V> {
-    keys.iter().copied().zip(values).collect()
 }

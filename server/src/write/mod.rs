@@ -224,5 +224,6 @@ fn transact(conn: &dyn Session, batch: &mut [Box<dyn Command>]) -> Result<Vec<Ch
     for command in batch {
         tx.attempt(command.as_mut())?;
     }
+    tx.write_head()?;
     Ok(tx.commit()?)
 }

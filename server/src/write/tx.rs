@@ -43,11 +43,11 @@ impl<'c> Tx<'c> {
     /// Begins, and reads what a batch is going to look at.
     pub(super) fn begin(conn: &'c dyn Session, batch: &[Reads]) -> StoreResult<Self> {
         conn.begin_write()?;
-        let (head, known) = (campus::head(conn)?, Known::of(conn, batch)?);
+        let (head, known) = Known::of(conn, batch)?;
         Ok(Self { conn, head, now: clock::now(), changes: Vec::new(), known: RefCell::new(known) })
     }
 
-    /// Applies commands without a savepoint for each; false if that came to something that has to be undone. An error means
+    /// Applies commands without a savepoint for each, and writes the head; false if that came to something that has to be undone. An error means
     /// that the whole transaction is lost.
     pub(super) fn together(&mut self, batch: &mut [Box<dyn Command>]) -> Result<bool, Failure> {
         for command in batch {
@@ -86,14 +86,14 @@ impl<'c> Tx<'c> {
         Ok(())
     }
 
-    /// Makes all durable.
+    /// Makes all durable, after [`Tx::write_head`].
     pub(super) fn commit(self) -> StoreResult<Vec<Change>> {
-        self.write_head()?;
         self.conn.script("COMMIT")?;
         Ok(self.changes)
     }
 
-    fn write_head(&self) -> StoreResult<()> {
+    /// The last write, and waits for all of them.
+    pub(super) fn write_head(&self) -> StoreResult<()> {
         if !self.changes.is_empty() {
             campus::set_head(self.conn, self.head)?;
         }

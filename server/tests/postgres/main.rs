@@ -6,5 +6,7 @@ mod batches;
 #[path = "../campus.rs"]
 mod campus;
 mod instances;
+mod pooled;
+mod round_trips;
 #[path = "../stream.rs"]
 mod stream;

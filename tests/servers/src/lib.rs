@@ -1,7 +1,7 @@
-//! Postgres and Redis for tests: each on a free port of loopback and in a directory of its own, both gone when they are
-//! dropped, and also when the test's process dies, however it dies.
+//! Postgres, PgBouncer and Redis for tests: each on a free port of loopback and in a directory of its own, both gone when
+//! they are dropped, and also when the test's process dies, however it dies.
 //!
-//! A small shell script holds the server. It obeys lines on its standard input (`kill`, `stop`, `start`), and when that
+//! A small shell script holds the server. It obeys lines on its standard input (`kill`, `start`), and when that
 //! ends it cleans up.
 
 use std::{
@@ -19,6 +19,13 @@ pub struct Postgres(Server);
 
 /// A Redis server that keeps nothing on disk. Started again after a kill, it is empty.
 pub struct Redis(Server);
+
+/// PgBouncer in front of a Postgres server, in transaction mode: whoever connects gets one of its three connections for
+/// each transaction anew.
+pub struct Pooler<'a> {
+    server: Server,
+    before: &'a Postgres,
+}
 
 impl Deref for Postgres {
     type Target = Server;
@@ -59,6 +66,20 @@ impl Postgres {
         self.order("create")?;
         let name = self.answer()?;
         Ok(format!("postgres://circles@127.0.0.1:{}/{name}?sslmode=disable", self.port))
+    }
+}
+
+impl<'a> Pooler<'a> {
+    /// Starts one.
+    pub fn before(postgres: &'a Postgres) -> Result<Self> {
+        let server = Server::start_on(include_str!("pgbouncer.sh"), &[free_port()?, postgres.port])?;
+        Ok(Self { server, before: postgres })
+    }
+
+    /// A new empty database; its address here.
+    pub fn database(&self) -> Result<String> {
+        let (there, here) = (format!(":{}/", self.before.port), format!(":{}/", self.server.port));
+        Ok(self.before.database()?.replace(&there, &here))
     }
 }
 
@@ -145,7 +166,7 @@ impl Server {
     fn start_on(script: &str, ports: &[u16]) -> Result<Self> {
         let port = *ports.first().context("a server has a port")?;
         let mut child = Command::new("bash")
-            .args(["-c", script, "server"])
+            .args(["-c", &[include_str!("server.sh"), script].concat(), "server"])
             .args(ports.iter().map(u16::to_string))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,5 +1,4 @@
 # Holds a Redis master ($1), its replica ($2) and a sentinel ($3) for tests; see lib.rs. All want a password.
-dir=$(mktemp -d)
 pids=()
 start() {
   name=$1 port=$2
@@ -23,15 +22,9 @@ for _ in $(seq 600); do
   fi
   sleep 0.05
 done
-while read -r order; do
-  case $order in
-    kill)
-      kill -9 "${pids[0]}" 2>/dev/null
-      wait "${pids[0]}" 2>/dev/null
-      echo ready
-      ;;
-  esac
-done
+# The master.
+server=${pids[0]}
+obey
 kill -9 "${pids[@]}" 2>/dev/null
 wait 2>/dev/null
 rm -rf "$dir"

@@ -1,34 +1,26 @@
 //! Postgres: one database that any number of instances share.
 
+mod schema;
 mod session;
 
 use std::sync::Arc;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Handle;
-use tokio_postgres::{Client, Config};
+use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::session::Link;
-use super::{OpenError, StoreError, StoreResult, in_write, session::Session};
+use super::{OpenError, StoreError, StoreResult, ended, session::Session};
 use crate::limits::{POSTGRES_CONNECT_TIMEOUT, POSTGRES_DEAD_AFTER, READER_WAIT};
-
-mod migrations {
-    refinery::embed_migrations!("src/store/migrations/postgres");
-}
-
-/// The key of the advisory lock under which instances that start together migrate one after the other ("circles").
-const MIGRATION_LOCK: i64 = 0x0063_6972_636c_6573;
-
-/// A statement that takes longer than this is given up, so that a stuck lock does not hold up the relay for ever.
-const STATEMENT_TIMEOUTS: &str =
-    "-c statement_timeout=20s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s";
 
 /// The database of one campus. Cheap to clone.
 #[derive(Clone)]
 pub struct Database {
     pool: Pool,
+    /// Behind a pooler that may take another of its connections for each transaction.
+    pooled: bool,
     runtime: Handle,
     place: Arc<str>,
 }
@@ -37,33 +29,35 @@ impl Database {
     /// Connects and migrates, in a thread that may block. `create` runs in a transaction, one instance after the other.
     pub fn open<T>(
         url: &str,
+        pooled: bool,
         connections: usize,
         runtime: &Handle,
         create: impl FnOnce(&dyn Session) -> StoreResult<T>,
     ) -> Result<(Self, T), OpenError> {
-        let database = Self::connect(url, connections, runtime)?;
+        let database = Self::connect(url, pooled, connections, runtime)?;
         let made = database.migrated(create)?;
         Ok((database, made))
     }
 
     /// Connects for something that is done beside running relays, in a thread that may block. What one of them brought to
     /// the present version is taken as it is.
-    pub fn open_beside(url: &str, runtime: &Handle) -> Result<Self, OpenError> {
-        let database = Self::connect(url, 1, runtime)?;
-        let client = runtime.block_on(database.pool.get()).map_err(StoreError::from)?;
-        let (found, known) = (runtime.block_on(version(&client))?, known_version());
-        drop(client);
+    pub fn open_beside(url: &str, pooled: bool, runtime: &Handle) -> Result<Self, OpenError> {
+        let database = Self::connect(url, pooled, 1, runtime)?;
+        let link = database.link_blocking()?;
+        link.begin_read()?;
+        let (found, known) = (ended(&link, schema::version(&link))?, schema::known_version());
+        drop(link);
         if found < known {
             database.migrated(|_| Ok(()))?;
         }
         if found > known { Err(OpenError::Newer { found, known }) } else { Ok(database) }
     }
 
-    fn connect(url: &str, connections: usize, runtime: &Handle) -> Result<Self, OpenError> {
+    fn connect(url: &str, pooled: bool, connections: usize, runtime: &Handle) -> Result<Self, OpenError> {
         let mut config: Config =
             url.parse().map_err(|error: tokio_postgres::Error| OpenError::Address(cause(&error)))?;
         config.connect_timeout(POSTGRES_CONNECT_TIMEOUT).tcp_user_timeout(POSTGRES_DEAD_AFTER);
-        config.application_name("circles-relay").options(STATEMENT_TIMEOUTS);
+        config.application_name("circles-relay");
         let place = format!("postgres database {}", config.get_dbname().unwrap_or("of the user's name"));
         // Only a connection that the server closed is replaced: no query of its own for each use.
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -73,18 +67,17 @@ impl Database {
             .timeouts(Timeouts { wait: Some(READER_WAIT), create: Some(POSTGRES_CONNECT_TIMEOUT), recycle: None })
             .build()
             .map_err(|error| OpenError::Address(error.to_string()))?;
-        Ok(Self { pool, runtime: runtime.clone(), place: place.into() })
+        Ok(Self { pool, pooled, runtime: runtime.clone(), place: place.into() })
     }
 
-    /// Brings the schema to the present version and runs `create`, under a lock: however many instances start together,
-    /// one after the other does it.
+    /// Brings the schema to the present version and runs `create`: however many instances start together, one after the
+    /// other does either.
     fn migrated<T>(&self, create: impl FnOnce(&dyn Session) -> StoreResult<T>) -> Result<T, OpenError> {
-        let mut client = self.runtime.block_on(self.pool.get()).map_err(StoreError::from)?;
-        self.runtime.block_on(migrate(&mut client))?;
-        let link = Link::new(self.runtime.clone(), client);
-        let made = in_write(&link, create);
-        link.script(&unlock())?;
-        Ok(made?)
+        let link = self.link_blocking()?;
+        link.begin_to_start()?;
+        ended(&link, schema::migrate(&link))?;
+        link.begin_to_start()?;
+        Ok(ended(&link, link.lock_campus().and_then(|()| create(&link)))?)
     }
 
     /// Which database it is, for people; without the password.
@@ -94,7 +87,11 @@ impl Database {
 
     /// A connection, in a thread that may block.
     pub fn link_blocking(&self) -> StoreResult<Link> {
-        Ok(Link::new(self.runtime.clone(), self.runtime.block_on(self.pool.get())?))
+        Ok(self.link(self.runtime.block_on(self.pool.get())?))
+    }
+
+    fn link(&self, client: Client) -> Link {
+        Link::new(self.runtime.clone(), client, self.pooled)
     }
 
     /// Runs `read` on a snapshot of the database.
@@ -105,7 +102,7 @@ impl Database {
         F: FnOnce(&dyn Session) -> Result<T, E> + Send + 'static,
     {
         let client = self.pool.get().await.map_err(StoreError::from)?;
-        let link = Link::new(self.runtime.clone(), client);
+        let link = self.link(client);
         let work = move || {
             link.begin_read()?;
             let done = read(&link);
@@ -119,41 +116,6 @@ impl Database {
     pub fn close(&self) {
         self.pool.close();
     }
-}
-
-/// Takes the lock that [`unlock`] gives back, and brings the schema to the present version.
-async fn migrate(client: &mut Client) -> Result<(), OpenError> {
-    let lock = format!("SET statement_timeout = 0; SET lock_timeout = 0; SELECT pg_advisory_lock({MIGRATION_LOCK})");
-    client.batch_execute(&lock).await.map_err(StoreError::from)?;
-    let (found, known) = (version(client).await?, known_version());
-    if found > known {
-        return Err(OpenError::Newer { found, known });
-    }
-    runner().run_async(client).await?;
-    Ok(())
-}
-
-/// The version of the schema; zero if there is none.
-async fn version(client: &Client) -> StoreResult<i64> {
-    let exists = client.query_one("SELECT to_regclass('refinery_schema_history') IS NOT NULL", &[]).await?;
-    if !exists.get::<_, bool>(0) {
-        return Ok(0);
-    }
-    let newest = "SELECT coalesce(max(version), 0)::BIGINT FROM refinery_schema_history";
-    Ok(client.query_one(newest, &[]).await?.get(0))
-}
-
-/// The newest version that this program knows.
-fn known_version() -> i64 {
-    runner().get_migrations().iter().map(|it| i64::from(it.version())).max().expect("there is a first migration")
-}
-
-fn runner() -> refinery::Runner {
-    migrations::migrations::runner().set_abort_missing(true)
-}
-
-fn unlock() -> String {
-    format!("SELECT pg_advisory_unlock({MIGRATION_LOCK}); RESET statement_timeout; RESET lock_timeout")
 }
 
 /// Encrypted if the server or the address asks for it (`sslmode`), and then checked against the system's certificates.
@@ -210,6 +172,8 @@ impl From<tokio_postgres::Error> for StoreError {
             // after a failover (appendix A of the Postgres manual).
             it if ["08", "53", "57", "55", "40"].contains(&&it[..2]) => Self::Unavailable(cause(&error)),
             "25006" => Self::Unavailable(cause(&error)),
+            // A prepared statement that is gone, or there already: it is on another connection than this relay's.
+            "26000" | "42P05" => Self::Broken(format!("{}: behind a pooler, set database_pooled", cause(&error))),
             _ => Self::Broken(cause(&error)),
         }
     }

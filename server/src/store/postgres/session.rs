@@ -6,11 +6,15 @@
 use std::{
     cell::{Cell, RefCell},
     error::Error,
+    sync::Arc,
 };
 
 use bytes::BytesMut;
 use deadpool_postgres::Client;
-use futures::{future::maybe_done, poll};
+use futures::{
+    future::{maybe_done, try_join_all},
+    poll,
+};
 use tokio::runtime::Handle;
 use tokio_postgres::{
     Statement,
@@ -21,14 +25,27 @@ use crate::{
     limits::POSTGRES_PIPELINE_MAX,
     store::{
         StoreError, StoreResult,
-        session::{Next, Param, Row, Session, Value},
+        session::{Next, Param, Question, Row, Session, Value},
     },
 };
+
+/// The key of the advisory lock under which instances that start together do it one after the other ("circles").
+const START_LOCK: i64 = 0x0063_6972_636c_6573;
+
+/// A statement that takes longer than this is given up, so that a stuck lock does not hold up the relay for ever. Set in each
+/// transaction: a pooler takes no such options of a connection, and gives it to others.
+const TIME_LIMITS: &str = "SET LOCAL statement_timeout = '20s'; SET LOCAL lock_timeout = '10s'; \
+    SET LOCAL idle_in_transaction_session_timeout = '30s'";
+
+/// The head row is the lock of the campus (design section 5).
+const LOCK_CAMPUS: &str = "SELECT head FROM campus FOR UPDATE";
 
 /// A connection, lent by the pool.
 pub struct Link {
     runtime: Handle,
     client: Option<Client>,
+    /// No statement stays prepared: the next transaction may find another connection behind this one.
+    pooled: bool,
     /// A transaction is open.
     open: Cell<bool>,
     /// A statement of it failed: it can only be rolled back, and its `COMMIT` would do that without a word.
@@ -39,14 +56,34 @@ pub struct Link {
 
 /// What is to be sent.
 enum Waiting {
-    Script(&'static str),
-    Run(Statement, Vec<Value>),
+    Script(String),
+    Run(Sql, Vec<Value>),
+}
+
+/// The text of a statement, or the statement that the server has prepared of it.
+#[derive(Clone)]
+enum Sql {
+    Text(Arc<str>),
+    Prepared(Statement),
 }
 
 impl Link {
-    pub fn new(runtime: Handle, client: Client) -> Self {
+    pub fn new(runtime: Handle, client: Client, pooled: bool) -> Self {
         let (open, failed, touched) = (Cell::new(false), Cell::new(false), Cell::new(0));
-        Self { runtime, client: Some(client), open, failed, touched, waiting: RefCell::default() }
+        Self { runtime, client: Some(client), pooled, open, failed, touched, waiting: RefCell::default() }
+    }
+
+    /// Begins a transaction for what instances do as they start, one at a time, and for as long as it takes.
+    pub fn begin_to_start(&self) -> StoreResult<()> {
+        self.begin(format!(
+            "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
+             SELECT pg_advisory_xact_lock({START_LOCK})"
+        ))
+    }
+
+    /// Waits until no other transaction writes to the campus.
+    pub fn lock_campus(&self) -> StoreResult<()> {
+        self.script(LOCK_CAMPUS)
     }
 
     /// Ends a transaction that only read, without waiting for the server: nothing can come of it.
@@ -63,8 +100,12 @@ impl Link {
         self.client.as_ref().expect("it is taken away at the end only")
     }
 
-    fn prepared(&self, sql: &str) -> StoreResult<Statement> {
-        self.noted(self.runtime.block_on(self.client().prepare_cached(&numbered(sql))))
+    fn prepared(&self, sql: &str) -> StoreResult<Sql> {
+        let sql = numbered(sql);
+        if self.pooled {
+            return Ok(Sql::Text(sql.into()));
+        }
+        self.noted(self.runtime.block_on(self.client().prepare_cached(&sql))).map(Sql::Prepared)
     }
 
     /// Sends what waits and then the rest, without waiting in between. Gives what came of the rest.
@@ -95,7 +136,17 @@ impl Link {
             Waiting::Script(sql) => self.client().batch_execute(sql).await,
             Waiting::Run(statement, values) => {
                 let params: Vec<Param<'_>> = values.iter().map(Value::param).collect();
-                self.client().execute(statement, &as_dyn(&params)).await.map(drop)
+                self.rows(statement, &params).await.map(drop)
+            }
+        }
+    }
+
+    async fn rows(&self, sql: &Sql, params: &[Param<'_>]) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
+        let params = params.iter().map(|it| (it as &(dyn ToSql + Sync), it.kind()));
+        match sql {
+            Sql::Text(sql) => self.client().query_typed(sql, &params.collect::<Vec<_>>()).await,
+            Sql::Prepared(statement) => {
+                self.client().query(statement, &params.map(|(it, _)| it).collect::<Vec<_>>()).await
             }
         }
     }
@@ -108,7 +159,7 @@ impl Link {
         Ok(done?)
     }
 
-    fn begin(&self, sql: &'static str) -> StoreResult<()> {
+    fn begin(&self, sql: String) -> StoreResult<()> {
         self.settle()?;
         self.failed.set(false);
         self.open.set(true);
@@ -136,7 +187,7 @@ impl Session for Link {
         each: &mut dyn FnMut(&Row<'_>) -> StoreResult<Next>,
     ) -> StoreResult<()> {
         let statement = self.prepared(sql)?;
-        let rows = self.send(async { self.client().query(&statement, &as_dyn(params)).await })?;
+        let rows = self.send(self.rows(&statement, params))?;
         for row in &rows {
             if each(&Row::Postgres(row))? == Next::Enough {
                 break;
@@ -145,19 +196,20 @@ impl Session for Link {
         Ok(())
     }
 
-    fn query_each(
-        &self,
-        sql: &str,
-        lists: &[Vec<Param<'_>>],
-        each: &mut dyn FnMut(usize, &Row<'_>) -> StoreResult<()>,
-    ) -> StoreResult<()> {
-        let statement = self.prepared(sql)?;
-        for (piece, some) in lists.chunks(POSTGRES_PIPELINE_MAX).enumerate() {
-            let queries = some.iter().map(async |params| self.client().query(&statement, &as_dyn(params)).await);
-            let found = self.send(futures::future::try_join_all(queries))?;
-            for (at, rows) in found.iter().enumerate() {
-                for row in rows {
-                    each(piece * POSTGRES_PIPELINE_MAX + at, &Row::Postgres(row))?;
+    fn ask(&self, questions: &[&dyn Question]) -> StoreResult<()> {
+        let mut all = Vec::new();
+        for question in questions.iter().filter(|it| !it.lists().is_empty()) {
+            let statement = self.prepared(question.sql())?;
+            all.extend(question.lists().iter().enumerate().map(|(at, list)| (question, at, statement.clone(), list)));
+        }
+        for some in all.chunks(POSTGRES_PIPELINE_MAX) {
+            let queries = some.iter().map(async |(question, at, statement, list)| {
+                let params: Vec<Param<'_>> = list.iter().map(Value::param).collect();
+                Ok((question, at, self.rows(statement, &params).await?))
+            });
+            for (question, at, rows) in self.send(try_join_all(queries))? {
+                if let Some(row) = rows.first() {
+                    question.take(*at, &Row::Postgres(row))?;
                 }
             }
         }
@@ -214,12 +266,11 @@ impl Session for Link {
     }
 
     fn begin_read(&self) -> StoreResult<()> {
-        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self.begin(format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {TIME_LIMITS}"))
     }
 
     fn begin_write(&self) -> StoreResult<()> {
-        // The head row is the lock of the campus (design section 5).
-        self.begin("BEGIN; SELECT head FROM campus FOR UPDATE")
+        self.begin(format!("BEGIN; {TIME_LIMITS}; {LOCK_CAMPUS}"))
     }
 }
 
@@ -236,8 +287,16 @@ fn numbered(sql: &str) -> String {
     out
 }
 
-fn as_dyn<'a>(params: &'a [Param<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
-    params.iter().map(|it| it as &(dyn ToSql + Sync)).collect()
+impl Param<'_> {
+    /// The type in Postgres; for null whatever fits.
+    fn kind(&self) -> Type {
+        match self {
+            Self::Null => Type::UNKNOWN,
+            Self::Int(_) => Type::INT8,
+            Self::Text(_) => Type::TEXT,
+            Self::Bytes(_) => Type::BYTEA,
+        }
+    }
 }
 
 impl ToSql for Param<'_> {
@@ -251,7 +310,7 @@ impl ToSql for Param<'_> {
     }
 
     fn accepts(kind: &Type) -> bool {
-        [Type::INT8, Type::TEXT, Type::BYTEA].contains(kind)
+        [Type::INT8, Type::TEXT, Type::BYTEA, Type::UNKNOWN].contains(kind)
     }
 
     tokio_postgres::types::to_sql_checked!();

@@ -7,7 +7,7 @@ use rusqlite::{
 
 use crate::store::{
     StoreError, StoreResult,
-    session::{Next, Param, Row, Session},
+    session::{Next, Param, Question, Row, Session, Value},
 };
 
 impl Session for Connection {
@@ -27,14 +27,12 @@ impl Session for Connection {
         Ok(())
     }
 
-    fn query_each(
-        &self,
-        sql: &str,
-        lists: &[Vec<Param<'_>>],
-        each: &mut dyn FnMut(usize, &Row<'_>) -> StoreResult<()>,
-    ) -> StoreResult<()> {
-        for (at, params) in lists.iter().enumerate() {
-            self.query(sql, params, &mut |row| each(at, row).map(|()| Next::More))?;
+    fn ask(&self, questions: &[&dyn Question]) -> StoreResult<()> {
+        for question in questions {
+            for (at, list) in question.lists().iter().enumerate() {
+                let params: Vec<Param<'_>> = list.iter().map(Value::param).collect();
+                self.query(question.sql(), &params, &mut |row| question.take(at, row).map(|()| Next::Enough))?;
+            }
         }
         Ok(())
     }
