@@ -65,7 +65,8 @@ impl Engine {
                         let gone: Vec<_> =
                             wanted.into_iter().filter(|id| !found.iter().any(|it| it.id == *id)).collect();
                         messages.push((circle, Some((found, gone))));
-                    } else if !ids.is_empty() || timelines.contains(&circle) {
+                    } else if !touched.people && (!ids.is_empty() || timelines.contains(&circle)) {
+                        // With people, all timelines are taken anew.
                         messages.push((circle, None));
                     }
                 }

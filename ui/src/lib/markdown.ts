@@ -1,5 +1,6 @@
 /** Message text as HTML: no raw HTML, no images, nothing remote; links leave the window. */
 import MarkdownIt from 'markdown-it';
+import { remember } from './remember';
 
 const markdown = new MarkdownIt('default', { html: false, linkify: true, breaks: true, typographer: false });
 // `Vec<gtk::Label>` is code without its marks, and no link in angle brackets; real ones are found without them.
@@ -16,18 +17,15 @@ markdown.renderer.rules.link_open = (tokens, index, options) => {
   return plain(tokens, index, options);
 };
 
-// Rendering is pure, and rows come and go while scrolling.
-const RENDERED_MAX = 1_000;
-const rendered = new Map<string, string>();
+/** One line that begins with a letter and has nothing in it that could be a mark, a link or HTML: most of what people say. */
+const PLAIN = /^\p{L}(?!.*(?:\/\/|:\S))[^\0\r\n\\`~*_[\]<>&"]*(?<!\s)$/u;
 
-export function renderMarkdown(text: string): string {
-  const known = rendered.get(text);
-  if (known !== undefined) return known;
-  const html = markdown.render(text);
-  if (rendered.size >= RENDERED_MAX) rendered.delete(rendered.keys().next().value ?? '');
-  rendered.set(text, html);
-  return html;
-}
+/** Any text, by the rules of Markdown. */
+export const parsed = (text: string): string => markdown.render(text);
+
+const RENDERED_MAX = 1_000;
+/** The same, sooner: a text that is known, or has nothing in it to be parsed. */
+export const renderMarkdown = remember(RENDERED_MAX, (text) => (PLAIN.test(text) ? `<p>${text}</p>\n` : parsed(text)));
 
 /** The text without its marks, for quotes, the list and screen readers. */
 export function plainText(text: string): string {

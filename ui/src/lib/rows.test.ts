@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { MessageView } from '../generated/MessageView';
 import { Memory } from '../test/memory';
-import { rowsOf, type Window } from './rows';
+import { rowsOf, type Row, type Window } from './rows';
 
 const NOON = new Date(2026, 10, 24, 12).getTime();
 const memory = new Memory();
@@ -40,6 +40,18 @@ describe('the rows of a timeline', () => {
     expect(shape({ to: 4, divider: 1, messages: [at(1), at(4)] })).toBe('day *1 unread gap 2-3 *4');
     expect(shape({ to: 1, divider: 0, messages: [at(1)] })).toBe('unread day *1');
     expect(shape({ from: 8, to: 8, divider: 3, messages: [at(8)] })).toBe('day *8');
+  });
+
+  it('gives what did not change as the same row, and a message with a new header as another', () => {
+    const window = { from: 1, to: 3, messages: [at(1), at(2), at(3)], unsent: [], divider: null };
+    const [before, after] = [
+      rowsOf(window),
+      rowsOf({ ...window, to: 4, divider: 2, messages: [...window.messages, at(4)] }),
+    ];
+    const message = (rows: Row[], seq: number) => rows.find((row) => row.kind === 'message' && row.message.seq === seq);
+    expect(message(after, 2)).toBe(message(before, 2));
+    expect(message(before, 3)).toMatchObject({ first: false });
+    expect(message(after, 3)).toMatchObject({ first: true });
   });
 
   it('shows the unsent after the end', () => {

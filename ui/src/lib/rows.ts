@@ -24,9 +24,13 @@ export interface Window {
   divider: number | null;
 }
 
+/** The row that a message was last shown by: what did not change is the same object, and nothing is done for it. */
+const shown = new WeakMap<MessageView, Row & { kind: 'message' }>();
+
 export function rowsOf(window: Window): Row[] {
   const rows: Row[] = [];
   let before: MessageView | null = null;
+  let day: number | null = null;
   let divided = window.divider === null;
   let next = window.from;
 
@@ -45,15 +49,13 @@ export function rowsOf(window: Window): Row[] {
     before = null;
   };
   const show = (message: MessageView): void => {
-    if (!before || dayOf(before.at) !== dayOf(message.at)) {
-      const lastDay = rows.findLast((row) => row.kind === 'day' || row.kind === 'message');
-      const shown = lastDay?.kind === 'day' ? lastDay.at : lastDay?.kind === 'message' ? lastDay.message.at : null;
-      if (shown === null || dayOf(shown) !== dayOf(message.at)) {
-        rows.push({ kind: 'day', key: `day-${message.seq ?? message.id}`, at: message.at });
-        before = null;
-      }
+    const its = dayOf(message.at);
+    if (its !== day) {
+      rows.push({ kind: 'day', key: `day-${message.seq ?? message.id}`, at: message.at });
+      before = null;
+      day = its;
     }
-    rows.push({ kind: 'message', key: message.id, message, first: !joins(before, message) });
+    rows.push(rowOf(message, !joins(before, message)));
     before = message;
   };
 
@@ -68,6 +70,14 @@ export function rowsOf(window: Window): Row[] {
   gap(next, window.to);
   for (const message of window.unsent) show(message);
   return rows;
+}
+
+function rowOf(message: MessageView, first: boolean): Row {
+  const known = shown.get(message);
+  if (known?.first === first) return known;
+  const row = { kind: 'message', key: message.id, message, first } as const;
+  shown.set(message, row);
+  return row;
 }
 
 /** Whether a message goes under the header of the one before it. */

@@ -24,6 +24,8 @@ export class Timeline {
   /** The last change put rows before the first one: the list must keep its place. */
   prepended = $state(false);
   problem = $state<unknown>(null);
+  /** How often it was taken anew: a gap that was asked for in vain is then asked for again. */
+  taken = $state(0);
   /** The number of a message that is to be shown next. */
   target = $state<number | null>(null);
 
@@ -37,6 +39,10 @@ export class Timeline {
   top = 0;
 
   private busy: Promise<void> | null = null;
+  /** It is to be taken anew, and that was not asked for yet. */
+  private due = false;
+  /** So many wait to open at another place. */
+  private opening = 0;
   /** What came while an answer was under way, which may be older than it. */
   private heard: [MessageView[], string[]][] = [];
   private filling = new Set<string>();
@@ -47,7 +53,10 @@ export class Timeline {
   ) {}
 
   async open(anchor: Anchor = { at: 'unread' }): Promise<void> {
+    this.opening += 1;
     await this.alone(async () => {
+      this.opening -= 1;
+      this.due = false;
       const view = await api().timeline(this.campus, this.circle, anchor, PAGE);
       this.prepended = false;
       this.take(view);
@@ -80,11 +89,17 @@ export class Timeline {
     });
   }
 
-  /** Takes what is loaded anew: a page was filled in, or people were renamed. */
+  /**
+   * Takes what is loaded anew: a page was filled in, or people were renamed. Asked for often while it waits, it is done once,
+   * and not at all if meanwhile somebody opens another place.
+   */
   async refresh(): Promise<void> {
-    while (this.busy) await this.busy;
+    this.due = true;
+    while (this.busy || this.opening > 0) await this.busy;
+    if (!this.due) return;
     if (!this.loaded || this.to < this.from) return this.open({ at: 'latest' });
     await this.alone(async () => {
+      this.due = false;
       const first = Math.max(this.from, this.to - WINDOW_MAX + 1);
       let messages: MessageView[] = [];
       let view: TimelineView | null = null;
@@ -94,6 +109,7 @@ export class Timeline {
       }
       if (!view) return;
       const to = this.atEnd ? Math.max(this.to, Math.min(view.to, view.head_seq)) : this.to;
+      messages = keep(this.messages, messages);
       const held = new Set(this.messages.map((message) => message.seq));
       const came = messages.find((message) => !held.has(message.seq))?.seq ?? 0;
       // What was filled in below what is on the screen moves nothing there.
@@ -101,9 +117,10 @@ export class Timeline {
       this.from = first;
       this.to = to;
       this.messages = messages;
-      this.unsent = view.unsent;
+      this.unsent = keep(this.unsent, view.unsent);
       this.head = view.head_seq;
       this.read = view.read_seq;
+      this.taken += 1;
     });
   }
 
@@ -176,6 +193,16 @@ export class Timeline {
 export function merge(held: MessageView[], came: MessageView[]): MessageView[] {
   if (came.length === 0) return held;
   const bySeq = new Map(held.map((message) => [message.seq, message]));
-  for (const message of came) bySeq.set(message.seq, message);
+  for (const message of keep(held, came)) bySeq.set(message.seq, message);
   return [...bySeq.values()].sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0));
+}
+
+/** What came; but messages that say what they said stay the same objects, so that nothing is done for their rows. */
+function keep(held: MessageView[], came: MessageView[]): MessageView[] {
+  const byId = new Map(held.map((message) => [message.id, message]));
+  const kept = came.map((message) => {
+    const before = byId.get(message.id);
+    return before && JSON.stringify(before) === JSON.stringify(message) ? before : message;
+  });
+  return kept.length === held.length && kept.every((message, i) => message === held[i]) ? held : kept;
 }

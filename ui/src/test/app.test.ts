@@ -4,6 +4,7 @@ import App from '../App.svelte';
 import CircleHeader from '../components/CircleHeader.svelte';
 import CircleItem from '../components/CircleItem.svelte';
 import ConnectionBar from '../components/ConnectionBar.svelte';
+import MessageRow from '../components/MessageRow.svelte';
 import JoinForm from '../components/JoinForm.svelte';
 import PeoplePanel from '../components/PeoplePanel.svelte';
 import FirstRun from '../components/FirstRun.svelte';
@@ -64,6 +65,28 @@ describe('the interface', () => {
     const circle = { ...memory.circle, unsent: 2, failed: 1 };
     render(CircleItem, { circle, now: 0, current: false, onselect: () => undefined });
     screen.getByRole('button', { name: 'rust, 6 unread, 2 unsent, 1 failed' });
+  });
+
+  it('makes the actions of a message when the keyboard or the pointer comes to it', async () => {
+    const timeline = new Timeline('campus', memory.circle.id);
+    const row = (seq: number) => {
+      const message = memory.held[seq - 1];
+      if (!message) throw new Error('the message is there');
+      const props = { message, first: true, highlighted: false, timeline, composer, onjump: () => undefined };
+      return within(render(MessageRow, props).container);
+    };
+    const composer = new Composer('campus', memory.circle.id);
+    const [one, other] = [row(1), row(2)];
+    expect(one.queryByRole('button', { name: 'Reply' })).toBeNull();
+    one.getByRole('button', { name: 'Message actions' }).focus();
+    const first = await one.findByRole('button', { name: 'Add reaction' });
+    await vi.waitFor(() => expect(document.activeElement).toBe(first));
+    await fireEvent.click(one.getByRole('button', { name: 'Reply' }));
+    expect(composer.replyId).toBe(memory.held[0]?.id);
+
+    await fireEvent.pointerOver(other.getByRole('article'));
+    other.getByRole('button', { name: 'Reply' });
+    expect(document.activeElement).toBe(first);
   });
 
   it('offers to add people to a private circle only, and to an open one to invite into the campus', async () => {
