@@ -32,6 +32,11 @@ export class Timeline {
   rows = $derived(
     rowsOf({ from: this.from, to: this.to, messages: this.messages, unsent: this.unsent, divider: this.divider }),
   );
+  /** Nothing unread beyond this is passed over: what is missing was on nobody's screen (design 3.4). */
+  heldTo = $derived.by(() => {
+    const gap = this.rows.find((row) => row.kind === 'gap' && row.to > this.read);
+    return gap?.kind === 'gap' ? gap.from - 1 : this.to;
+  });
   atEnd = $derived(this.to >= this.head);
   atStart = $derived(this.from <= 1);
 
