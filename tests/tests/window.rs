@@ -13,6 +13,11 @@ use circles_tests::{
 };
 use fantoccini::Client;
 use tempfile::tempdir;
+use tokio::sync::Mutex;
+
+/// There is one screen without a window manager: a second window takes the focus from the first for good, and what is on
+/// a window without it is not read.
+static SCREEN: Mutex<()> = Mutex::const_new(());
 
 /// The invite link that the person in the window makes with the dialog.
 async fn invite(page: &Client) -> Result<String> {
@@ -30,6 +35,7 @@ async fn invite(page: &Client) -> Result<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_missed_while_the_app_was_dead_is_there_once_in_order_with_the_divider() -> Result<()> {
+    let _screen = SCREEN.lock().await;
     let dir = tempdir()?;
     let relay = RelayProcess::start(&dir.path().join("relay"), &["--stream-lifetime", "5s"]).await?;
     let data = dir.path().join("app");
@@ -132,6 +138,7 @@ async fn read_in_general(data: &Path) -> Result<i64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_who_hosts_here_can_be_joined_by_a_link() -> Result<()> {
+    let _screen = SCREEN.lock().await;
     let dir = tempdir()?;
     let data = dir.path().join("app");
     let driver = Driver::start("WebKitWebDriver").await?;
