@@ -186,7 +186,7 @@ impl Ephemeral {
     }
 
     /// Instances that were not heard of for a while are gone, and their streams with them.
-    fn forget(&self, now: Instant) {
+    pub fn forget(&self, now: Instant) {
         let is_gone = |heard: Instant| now.duration_since(heard) > PRESENT_ELSEWHERE;
         let gone: Vec<Uuid> =
             lock(&self.present.elsewhere).iter().filter(|it| is_gone(it.1.1)).map(|it| *it.0).collect();

@@ -51,6 +51,12 @@ pub const BYE_CLOSES_MAX: Duration = Duration::from_secs(5);
 /// The shortest interval at which a device's `last_seen_at` is written.
 pub const LAST_SEEN_INTERVAL: Duration = Duration::from_mins(1);
 
+/// The time between two such writings, each for all devices that were seen meanwhile.
+pub const LAST_SEEN_PAUSE: Duration = Duration::from_secs(5);
+
+/// Most devices in one of their transactions: some ten milliseconds, for which messages wait.
+pub const LAST_SEEN_BATCH: usize = 500;
+
 /// Most devices whose last sight is remembered in memory; above it the memory starts anew.
 pub const LAST_SEEN_DEVICES_MAX: usize = 100_000;
 

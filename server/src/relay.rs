@@ -7,13 +7,12 @@ use std::{
 };
 
 use axum::Router;
-use circles_protocol::{CampusId, CircleId, Code, Epoch, InviteId, InviteLink, Person, Role, UnixMs};
-use tokio::{net::TcpListener, runtime::Handle};
+use circles_protocol::{CampusId, CircleId, Epoch, InviteId, InviteLink, Person, Role, UnixMs};
+use tokio::{net::TcpListener, runtime::Handle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    access::Who,
     api::{self, Sightings, Tokens},
     clock,
     ephemeral::{self, Ephemeral},
@@ -123,6 +122,8 @@ impl Relay {
     fn present(self) -> Self {
         let (weak, changes) = (WeakRelay(Arc::downgrade(&self.0)), self.ephemeral().changes());
         self.0.tasks.spawn(ephemeral::announce_presence(weak, changes, self.0.closed.clone()));
+        let (sightings, weak) = (self.0.sightings.clone(), WeakRelay(Arc::downgrade(&self.0)));
+        self.0.tasks.spawn(api::write_sightings(weak, sightings, self.0.closed.clone()));
         self.0.tasks.spawn(stir(self.0.transport.clone(), self.0.stopping.clone(), self.0.closed.clone()));
         self
     }
@@ -216,7 +217,7 @@ impl Relay {
         api::router(self.clone())
     }
 
-    /// Serves until `stop`. Then it is not ready, and takes connections for as long as the settings say; after that it ends
+    /// Serves until `stop`, or until the database holds another history, which is an error and cancels `stop`. Then it is not ready, and takes connections for as long as the settings say; after that it ends
     /// streams politely over the drain time, and returns.
     pub async fn serve(&self, listener: impl Listener, stop: CancellationToken) -> io::Result<()> {
         let local = listener.local_addr()?;
@@ -228,8 +229,12 @@ impl Relay {
         }
         tracing::info!(%local, "listening");
         let last_call = CancellationToken::new();
+        let estranged = self.0.transport.estranged();
         let stopping = async {
-            stop.cancelled().await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = estranged.cancelled() => stop.cancel(),
+            }
             self.0.leaving.cancel();
             tokio::time::sleep(self.0.settings.leave).await;
             tracing::info!(streams = self.0.streams.count(), "stopping");
@@ -240,6 +245,11 @@ impl Relay {
         tokio::select! {
             () = serving::serve(listener, self.router(), Plain, last_call.clone()) => {}
             () = stopping => tracing::warn!("some requests did not end in time"),
+        }
+        if estranged.is_cancelled() {
+            return Err(io::Error::other(
+                "the database holds another history than this relay began with: start it again",
+            ));
         }
         Ok(())
     }
@@ -268,7 +278,9 @@ impl Relay {
         self.0.tasks.close();
         self.0.tasks.wait().await;
         self.0.store.close();
-        self.0.streams.ended().await;
+        if timeout(STOP_GRACE, self.0.streams.ended()).await.is_err() {
+            tracing::warn!("some streams did not end in time");
+        }
         tracing::info!("closed");
     }
 
@@ -312,20 +324,8 @@ impl Relay {
         &self.0.tokens
     }
 
-    /// Notes that a device is in use, at most once a minute.
-    pub(crate) fn note_sight(&self, who: Who) {
-        if !self.0.sightings.is_due(who.device) {
-            return;
-        }
-        let relay = self.clone();
-        tokio::spawn(async move {
-            let noted = relay.writer().run(move |tx| Ok(crate::store::devices::seen(tx.conn(), who.device, tx.now())?));
-            if let Err(failure) = noted.await
-                && failure.code != Code::ShuttingDown
-            {
-                tracing::debug!(%failure, "a device's last sight was not noted");
-            }
-        });
+    pub(crate) fn sightings(&self) -> &Sightings {
+        &self.0.sightings
     }
 
     pub(crate) fn is_leaving(&self) -> bool {

@@ -3,20 +3,19 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Mutex, PoisonError, RwLock},
-    time::Instant,
+    sync::{PoisonError, RwLock},
 };
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
     http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts},
 };
-use circles_protocol::{Code, DeviceId};
+use circles_protocol::Code;
 
 use crate::{
     access::Who,
     failure::Failure,
-    limits::{LAST_SEEN_DEVICES_MAX, LAST_SEEN_INTERVAL, TOKENS_KNOWN_MAX},
+    limits::TOKENS_KNOWN_MAX,
     relay::Relay,
     secret::token_hash,
     store::{Store, devices},
@@ -54,7 +53,7 @@ impl FromRequestParts<Relay> for Auth {
         } else {
             relay.rates().write(who.person)?;
         }
-        relay.note_sight(who);
+        relay.sightings().note(who.device);
         Ok(Self(who))
     }
 }
@@ -136,26 +135,6 @@ impl Tokens {
         }
         known.insert(hash, who);
         Ok(who)
-    }
-}
-
-/// When each device was last noted as seen.
-#[derive(Default)]
-pub struct Sightings(Mutex<HashMap<DeviceId, Instant>>);
-
-impl Sightings {
-    /// Whether the device is to be noted now.
-    pub fn is_due(&self, device: DeviceId) -> bool {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let due = seen.get(&device).is_none_or(|it| now.duration_since(*it) >= LAST_SEEN_INTERVAL);
-        if due {
-            if seen.len() >= LAST_SEEN_DEVICES_MAX {
-                seen.clear();
-            }
-            seen.insert(device, now);
-        }
-        due
     }
 }
 

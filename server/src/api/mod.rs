@@ -19,6 +19,7 @@ mod messages;
 mod mutes;
 mod people;
 mod problem;
+mod sightings;
 mod stream;
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
@@ -28,7 +29,8 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
-pub use auth::{Sightings, Tokens};
+pub use auth::Tokens;
+pub use sightings::{Sightings, write_sightings};
 
 use crate::{relay::Relay, ui};
 

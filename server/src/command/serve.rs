@@ -65,12 +65,11 @@ impl Serve {
                 }
             };
             let (served, ()) = tokio::join!(relay.serve(listener, stop.clone()), others);
-            served?;
             note_lan_port(&settings, None)?;
             signals.abort();
             metrics.inspect(tokio::task::JoinHandle::abort);
             relay.close().await;
-            Ok(())
+            Ok(served?)
         })
     }
 }

@@ -4,7 +4,7 @@ use circles_protocol::{CampusId, CircleId, Epoch, Pos, UnixMs};
 
 use super::{
     StoreResult,
-    session::{Lookup, Session, broken, params},
+    session::{Lookup, Row, Session, broken, params},
     value::{blob, pos_at, uuid_at, uuid_or_none_at},
 };
 
@@ -23,7 +23,7 @@ pub fn get(conn: &dyn Session) -> StoreResult<Option<Campus>> {
         Ok(Campus {
             id: CampusId::from_uuid(uuid_at(row, 0)?),
             name: row.get(1)?,
-            epoch: row.get::<String>(2)?.try_into().map_err(|_| broken(2, "no epoch"))?,
+            epoch: epoch_at(row, 2)?,
             secret: row.get(3)?,
         })
     })
@@ -42,15 +42,51 @@ pub fn set_epoch(conn: &dyn Session, epoch: &Epoch) -> StoreResult<()> {
     Ok(())
 }
 
-pub fn head(conn: &dyn Session) -> StoreResult<Pos> {
-    let head = head_lookup();
-    conn.ask(&[&head])?;
-    head.only()
+/// Which history the database holds, and how far it goes.
+#[derive(Clone, Debug)]
+pub struct History {
+    pub epoch: Epoch,
+    pub head: Pos,
+}
+
+impl History {
+    /// Whether this goes on from there.
+    pub fn follows(&self, epoch: &Epoch, head: Pos) -> bool {
+        self.epoch == *epoch && self.head >= head
+    }
+
+    /// In a transaction that writes: gives a history another epoch if it lost positions that were told already, as after a
+    /// failover to a replica that lagged. They are going to be given anew, to other changes; so everybody has to compare.
+    pub fn part_if_lost(&self, conn: &dyn Session, epoch: &Epoch, head: Pos) -> StoreResult<()> {
+        if self.epoch == *epoch && self.head < head {
+            set_epoch(conn, &Epoch::random(rand::random()))?;
+        }
+        Ok(())
+    }
+}
+
+pub fn history(conn: &dyn Session) -> StoreResult<History> {
+    let history = history_lookup();
+    conn.ask(&[&history])?;
+    history.only()
 }
 
 /// The same, as a question to be asked with others.
-pub fn head_lookup() -> Lookup<(), Pos> {
-    Lookup::new("SELECT head FROM campus", vec![()], |()| (), |row| pos_at(row, 0))
+pub fn history_lookup() -> Lookup<(), History> {
+    Lookup::new(
+        "SELECT epoch, head FROM campus",
+        vec![()],
+        |()| (),
+        |row| Ok(History { epoch: epoch_at(row, 0)?, head: pos_at(row, 1)? }),
+    )
+}
+
+pub fn head(conn: &dyn Session) -> StoreResult<Pos> {
+    Ok(history(conn)?.head)
+}
+
+fn epoch_at(row: &Row<'_>, at: usize) -> StoreResult<Epoch> {
+    row.get::<String>(at)?.try_into().map_err(|_| broken(at, "no epoch"))
 }
 
 pub fn set_head(conn: &dyn Session, head: Pos) -> StoreResult<()> {

@@ -23,7 +23,7 @@ mod value;
 
 use std::{io, path::PathBuf};
 
-use circles_protocol::Epoch;
+use circles_protocol::{Epoch, Pos};
 use session::Session;
 use tokio::runtime::Handle;
 
@@ -183,6 +183,26 @@ impl Store {
         match self {
             Self::Sqlite(database) => database.read(read).await,
             Self::Postgres(database) => database.read(read).await,
+        }
+    }
+
+    /// Whether the database still goes on from there. One that lost what was told already gets another epoch.
+    pub async fn follows(&self, epoch: &Epoch, head: Pos) -> StoreResult<bool> {
+        match self {
+            // Nobody else writes to it.
+            Self::Sqlite(_) => Ok(true),
+            Self::Postgres(database) => {
+                let (database, epoch) = (database.clone(), epoch.clone());
+                let look = move || {
+                    in_write(&database.link_blocking()?, |conn| {
+                        let history = campus::history(conn)?;
+                        history.part_if_lost(conn, &epoch, head)?;
+                        Ok(history.follows(&epoch, head))
+                    })
+                };
+                let looked = tokio::task::spawn_blocking(look).await;
+                looked.map_err(|error| StoreError::Broken(error.to_string()))?
+            }
         }
     }
 

@@ -130,7 +130,14 @@ impl Live {
             }
             // Before looking at the ring, so that none is judged without the changes that it follows (design 3.6).
             self.hear();
-            match ready!(self.poll_take(cx, frames)) {
+            let Poll::Ready(taken) = self.poll_take(cx, frames) else {
+                // A database that hangs does not keep a stream beyond its lifetime.
+                let Some(due) = self.ends_at.or(self.bye_at) else { return Poll::Pending };
+                ready!(self.poll_timer(cx, due));
+                now = Instant::now();
+                continue;
+            };
+            match taken {
                 Ok(Taken::Some) if frames.is_empty() => {}
                 Ok(Taken::Some) => {
                     self.sent_at = now;

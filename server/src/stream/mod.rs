@@ -31,6 +31,8 @@ pub async fn open(relay: Relay, who: Who, cursor: Option<Cursor>) -> Result<Live
     let listening = relay.transport().listen(who.person);
     let epoch = relay.epoch();
     let opening = relay.store().read(move |conn| backlog::opening(conn, who, &epoch, cursor.as_ref())).await?;
+    // Not known here yet if another instance wrote it: the stream is current once the ring has it.
+    relay.transport().tell(opening.head);
     metrics::replay(opening.head.get() - opening.from.get());
     let first = first_bytes(&relay, who, &opening);
     Ok(Live::new(relay, who, first, opening, listening, ticket))

@@ -13,11 +13,11 @@ use crate::{
     store::{Store, campus, log},
 };
 
-/// Keeps the ring at the head of the log while anyone listens.
+/// Keeps the ring at the head of the log while anyone listens; until the database holds another history.
 pub async fn follow(transport: Transport, store: Arc<Store>, epoch: Epoch) {
     let mut told = transport.0.told.subscribe();
     let mut behind_since = None;
-    loop {
+    while !transport.estranged().is_cancelled() {
         transport.listened().await;
         if let Err(failure) = catch_up(&transport, &store, &epoch, &mut behind_since).await {
             tracing::warn!(%failure, "the log cannot be read; trying again");
@@ -44,7 +44,13 @@ async fn catch_up(
 ) -> Result<(), Failure> {
     loop {
         let after = transport.head();
-        let wanted = store.read(|conn| Ok::<_, Failure>(campus::head(conn)?)).await?;
+        let present = store.read(|conn| Ok::<_, Failure>(campus::history(conn)?)).await?;
+        // Asked once more where it is written: a pooler may have asked a replica that lags.
+        if !present.follows(epoch, after) && !store.follows(epoch, after).await? {
+            transport.estrange();
+            return Ok(());
+        }
+        let wanted = present.head;
         metrics::lag(wanted.get().saturating_sub(after.get()));
         if wanted <= after {
             *behind_since = None;
@@ -59,7 +65,7 @@ async fn catch_up(
         let entries = load(store, epoch, after, wanted).await?;
         let before = transport.head();
         transport.offer(&entries);
-        metrics::healed(transport.head().get() - before.get());
+        metrics::healed(transport.head().get().saturating_sub(before.get()));
     }
 }
 

@@ -208,10 +208,17 @@ impl Listeners {
         }
     }
 
-    /// Wakes those whom a change concerns, or lets them rest until [`Listeners::wake_rested`]. Whether a rest began.
-    pub fn wake(&mut self, entry: &Entry, now: Instant) -> bool {
-        self.others(entry).for_each(|it| it.waker.wake());
-        !self.rests.hold(entry.scope) && self.wake_followers(entry.scope, now)
+    /// Wakes those whom changes concern, or lets them rest until [`Listeners::wake_rested`]. Whether a rest began. Who follows a
+    /// scope is woken once for all that came together.
+    pub fn wake<'a>(&mut self, entries: impl Iterator<Item = &'a Arc<Entry>>, now: Instant) -> bool {
+        let (mut done, mut rests) = (HashSet::new(), false);
+        for entry in entries {
+            self.others(entry).for_each(|it| it.waker.wake());
+            if done.insert(entry.scope) {
+                rests |= !self.rests.hold(entry.scope) && self.wake_followers(entry.scope, now);
+            }
+        }
+        rests
     }
 
     /// Wakes those whose rest is over if something came meanwhile. When to do so next, if any rest.
@@ -358,12 +365,16 @@ mod tests {
         listeners.narrow(of_bob, [circle].into_iter());
         let (hers, his) = (Sleeper::new(hers), Sleeper::new(his));
         let now = Instant::now();
-        let change = |at, subject| entry(at, Scope::Circle(circle), subject);
-        assert!(listeners.wake(&change(1, None), now));
+        let change = |at, subject| Arc::new(entry(at, Scope::Circle(circle), subject));
+        assert!(listeners.wake([change(1, None), change(2, None)].iter(), now));
         assert_eq!((hers.was_woken(), his.was_woken()), (true, true));
-        assert!(!listeners.wake(&change(2, None), now));
+        assert_eq!(listeners.wake_rested(now), Some(now + 2 * REST_MIN));
+        assert_eq!(listeners.wake_rested(now + 2 * REST_MIN), None, "what came together was taken together");
+        assert!(listeners.wake([change(3, None)].iter(), now));
+        assert_eq!((hers.was_woken(), his.was_woken()), (true, true));
+        assert!(!listeners.wake([change(4, None)].iter(), now));
         assert_eq!((hers.was_woken(), his.was_woken()), (false, false), "they rest");
-        listeners.wake(&change(3, Some(Subject { person: bob, circle, joined: false })), now);
+        listeners.wake([change(5, Some(Subject { person: bob, circle, joined: false }))].iter(), now);
         assert_eq!((hers.was_woken(), his.was_woken()), (false, true), "he was removed");
         assert_eq!(listeners.wake_rested(now), Some(now + 2 * REST_MIN));
         assert!(!hers.was_woken());
@@ -371,7 +382,7 @@ mod tests {
         assert!(hers.was_woken());
         assert_eq!(listeners.wake_rested(now + 4 * REST_MIN), None);
         assert!(!hers.was_woken(), "nothing came meanwhile");
-        assert!(listeners.wake(&change(4, None), now + 4 * REST_MIN));
+        assert!(listeners.wake([change(6, None)].iter(), now + 4 * REST_MIN));
         assert!(hers.was_woken());
     }
 }

@@ -51,6 +51,8 @@ struct Inner {
     listening: watch::Sender<usize>,
     redis: Option<Redis>,
     ring_changes_max: usize,
+    /// The database holds another history than this relay knows.
+    estranged: CancellationToken,
 }
 
 /// The ring, and whom each change wakes. Under one lock, so that a stream which finds nothing that concerns it has missed
@@ -171,6 +173,7 @@ impl Transport {
             listening: watch::Sender::new(0),
             redis: redis.transpose()?,
             ring_changes_max: settings.ring_changes_max,
+            estranged: CancellationToken::new(),
         })))
     }
 
@@ -229,18 +232,12 @@ impl Transport {
         let head = live.ring.head();
         // While the ring is locked: whoever wakes looks at it, and waits until all are woken, instead of taking turns with this
         // thread for each stream.
-        let now = Instant::now();
-        let mut rests = false;
-        for new in entries.iter().filter(|it| it.pos > before && it.pos <= head) {
-            rests |= live.listeners.wake(new, now);
-        }
+        let rests = live.listeners.wake(entries.iter().filter(|it| it.pos > before && it.pos <= head), Instant::now());
         drop(live);
         if rests {
             self.0.resting.notify_one();
         }
-        if head > before {
-            self.0.head.send_replace(head);
-        }
+        self.move_head(head);
         self.tell(last.pos);
     }
 
@@ -254,13 +251,29 @@ impl Transport {
         }
     }
 
-    /// The log reaches to this position.
-    fn tell(&self, pos: Pos) {
-        self.0.told.send_if_modified(|told| {
-            let grows = pos > *told;
-            *told = pos.max(*told);
-            grows
-        });
+    /// The log reaches to this position: what the ring lacks of it is read before long.
+    pub fn tell(&self, pos: Pos) {
+        raise(&self.0.told, pos);
+    }
+
+    /// The ring's head is here; several threads may say so at once, and not in order.
+    fn move_head(&self, head: Pos) {
+        raise(&self.0.head, head);
+    }
+
+    /// The database holds another history now, or lost what it had: nothing that this relay knows is right any more.
+    pub fn estrange(&self) {
+        if !self.0.estranged.is_cancelled() {
+            tracing::error!(
+                "the database was restored, or lost changes that it had: this relay ends, to be started again"
+            );
+            self.0.estranged.cancel();
+        }
+    }
+
+    /// Cancelled when the database holds another history.
+    pub fn estranged(&self) -> &CancellationToken {
+        &self.0.estranged
     }
 
     /// Empties the ring and goes on from a later head: what lies between is read from the database by each stream.
@@ -274,7 +287,7 @@ impl Transport {
         live.ring = Ring::new(head, self.0.ring_changes_max, RING_BYTES_MAX);
         live.tell_what_is_due();
         drop(live);
-        self.0.head.send_replace(head);
+        self.move_head(head);
     }
 
     /// Hands a signal to the streams of those whom it may be for, once the ring has the changes that it follows: a stream
@@ -315,4 +328,12 @@ impl Transport {
         // The sender is in `self`: it is not dropped while this waits.
         drop(listening.wait_for(|count| *count > 0).await);
     }
+}
+
+fn raise(to: &watch::Sender<Pos>, pos: Pos) {
+    to.send_if_modified(|present| {
+        let grows = pos > *present;
+        *present = pos.max(*present);
+        grows
+    });
 }

@@ -16,7 +16,10 @@ use redis::{
     aio::MultiplexedConnection,
     streams::{StreamId, StreamReadOptions, StreamReadReply},
 };
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
 
 use self::server::Server;
 use super::{
@@ -27,7 +30,8 @@ use crate::{
     ephemeral::{Ephemeral, carry},
     failure::Failure,
     limits::{
-        REDIS_APPEND_MAX, REDIS_BLOCK_MS, REDIS_CHECK, REDIS_QUEUE_MAX, REDIS_READ_MAX, REDIS_RETRY, REDIS_TIMEOUT,
+        FEED_ROWS_MAX, HEAD_CHECK, REDIS_APPEND_MAX, REDIS_BLOCK_MS, REDIS_CHECK, REDIS_QUEUE_MAX, REDIS_READ_MAX,
+        REDIS_RETRY, REDIS_TIMEOUT,
     },
     metrics,
     rates::Rates,
@@ -46,8 +50,25 @@ struct Inner {
     append: Script,
     queue: mpsc::Sender<Vec<Arc<Entry>>>,
     queued: Mutex<Option<mpsc::Receiver<Vec<Arc<Entry>>>>>,
-    /// Whether it answered last; none before it was tried.
-    up: Mutex<Option<bool>>,
+    state: Mutex<State>,
+}
+
+/// How Redis was last, in the two ways in which it is used; none before one was tried.
+#[derive(Debug, Default)]
+struct State {
+    appends: Option<bool>,
+    reads: Option<bool>,
+    /// It refused an append as such, as a full one does: that it answers otherwise means nothing.
+    refuses: bool,
+}
+
+impl State {
+    fn is_up(&self) -> Option<bool> {
+        match (self.appends, self.reads) {
+            (None, None) => None,
+            (appends, reads) => Some(appends != Some(false) && reads != Some(false)),
+        }
+    }
 }
 
 /// What an append came to.
@@ -72,7 +93,7 @@ impl Redis {
             append: Script::new(include_str!("append.lua")),
             queue,
             queued: Mutex::new(Some(queued)),
-            up: Mutex::new(None),
+            state: Mutex::default(),
         })))
     }
 
@@ -85,14 +106,17 @@ impl Redis {
     pub async fn publish(self, store: Arc<Store>) {
         let taken = self.0.queued.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut queued = taken.expect("there is one publisher");
-        let mut wait = REDIS_RETRY.0;
+        let mut pauses = Pauses::default();
         loop {
+            let begun = Instant::now();
             match self.publish_while_up(&store, &mut queued).await {
                 Ok(()) => return,
-                Err(error) => self.down("appended to", &error),
+                Err(error) => self.note("appended to", Some(&error), |state| {
+                    state.appends = Some(false);
+                    state.refuses |= !is_loss(&error);
+                }),
             }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(REDIS_RETRY.1);
+            sleep(pauses.after(begun.elapsed())).await;
             // Too late for these: whoever lacks them has them from the database.
             while queued.try_recv().is_ok() {}
         }
@@ -105,11 +129,11 @@ impl Redis {
     ) -> Result<(), RedisError> {
         let mut conn = self.0.server.connect(Some(REDIS_TIMEOUT)).await?;
         self.warn_of_eviction(&mut conn).await;
-        self.up();
+        self.ping(&mut conn).await?;
         loop {
-            let Ok(next) = tokio::time::timeout(REDIS_CHECK, queued.recv()).await else {
+            let Ok(next) = timeout(REDIS_CHECK, queued.recv()).await else {
                 // Nothing to append for a while: whether it is there is known all the same.
-                let () = redis::cmd("PING").query_async(&mut conn).await?;
+                self.ping(&mut conn).await?;
                 continue;
             };
             let Some(mut entries) = next else { return Ok(()) };
@@ -118,50 +142,70 @@ impl Redis {
                 entries.extend(more);
             }
             self.append(&mut conn, store, &entries).await?;
+            self.note("", None, |state| (state.appends, state.refuses) = (Some(true), false));
         }
     }
 
-    /// Appends changes after whatever the stream lacks before them.
+    async fn ping(&self, conn: &mut MultiplexedConnection) -> RedisResult<()> {
+        let () = redis::cmd("PING").query_async(conn).await?;
+        self.note("", None, |state| state.appends = Some(!state.refuses));
+        Ok(())
+    }
+
+    /// Appends changes after whatever the stream lacks before them. They ascend, and may have holes between them: what
+    /// another instance wrote, which appends it itself at its own time.
     async fn append(
         &self,
         conn: &mut MultiplexedConnection,
         store: &Arc<Store>,
         entries: &[Arc<Entry>],
     ) -> Result<(), RedisError> {
-        let Some(first) = entries.first() else { return Ok(()) };
-        // Each round closes a part of the gap, or begins the stream anew.
-        for _ in 0..=self.0.stream_max {
-            match self.append_once(conn, entries).await? {
+        let mut rest = entries;
+        // Each round closes a hole, or a part of one, or begins the stream anew.
+        let rounds = entries.len() as u64 + 3 + self.0.stream_max as u64 / FEED_ROWS_MAX;
+        for _ in 0..rounds {
+            let top = match self.append_once(conn, rest).await? {
                 Appended::Done => return Ok(()),
-                Appended::Gap(top) if first.pos.get() - top.get() > self.0.stream_max as u64 => {
-                    let () = conn.del(&self.0.key).await?;
-                }
-                Appended::Gap(top) => {
-                    let missing = feed::load(store, &self.0.epoch, top, first.pos).await;
-                    match missing {
-                        Ok(missing) => {
-                            // Whatever it came to, the next round finds out.
-                            let _: Appended = self.append_once(conn, &missing).await?;
-                        }
-                        Err(failure) => {
-                            tracing::warn!(%failure, "what Redis lacks cannot be read; the database will tell by itself");
-                            return Ok(());
-                        }
-                    }
-                }
-                Appended::Epoch => {
-                    let present = store.read(|conn| Ok::<_, Failure>(campus::get(conn)?)).await;
-                    if present.is_ok_and(|it| it.is_some_and(|it| it.epoch == self.0.epoch)) {
+                Appended::Gap(top) => top,
+                Appended::Epoch => match self.is_present(store).await {
+                    Ok(true) => {
                         tracing::info!("the stream in Redis is of an earlier history: it begins anew");
                         let () = conn.del(&self.0.key).await?;
-                    } else {
-                        tracing::error!("the campus has another history now: restart this relay");
+                        continue;
+                    }
+                    // Whoever follows the log says so, and ends the relay.
+                    Ok(false) => return Ok(()),
+                    Err(failure) => {
+                        tracing::warn!(%failure, "whose stream is in Redis cannot be read; the database will tell by itself");
                         return Ok(());
                     }
+                },
+            };
+            let held = rest.iter().take_while(|it| it.pos <= top).count();
+            rest = &rest[held..];
+            let Some(next) = rest.first() else { return Ok(()) };
+            if next.pos.get() - top.get() > self.0.stream_max as u64 {
+                let () = conn.del(&self.0.key).await?;
+                continue;
+            }
+            match feed::load(store, &self.0.epoch, top, next.pos.before()).await {
+                Ok(missing) => {
+                    // Whatever it came to, the next round finds out.
+                    let _: Appended = self.append_once(conn, &missing).await?;
+                }
+                Err(failure) => {
+                    tracing::warn!(%failure, "what Redis lacks cannot be read; the database will tell by itself");
+                    return Ok(());
                 }
             }
         }
+        tracing::warn!("Redis did not take what it lacks; the database will tell by itself");
         Ok(())
+    }
+
+    /// Whether this relay's history is still that of the database.
+    async fn is_present(&self, store: &Store) -> Result<bool, Failure> {
+        Ok(store.read(|conn| Ok::<_, Failure>(campus::history(conn)?)).await?.epoch == self.0.epoch)
     }
 
     async fn append_once(&self, conn: &mut MultiplexedConnection, entries: &[Arc<Entry>]) -> RedisResult<Appended> {
@@ -184,27 +228,23 @@ impl Redis {
 
     /// Reads what other instances append, for ever, while anyone listens.
     pub async fn read(self, transport: Transport) {
-        let mut wait = REDIS_RETRY.0;
+        let mut pauses = Pauses::default();
         loop {
             transport.listened().await;
-            match self.read_while_up(&transport).await {
-                Ok(()) => {
-                    wait = REDIS_RETRY.0;
-                    continue;
-                }
-                Err(error) => self.down("read", &error),
+            let begun = Instant::now();
+            if let Err(error) = self.read_while_up(&transport).await {
+                self.note("read", Some(&error), |state| state.reads = Some(false));
+                sleep(pauses.after(begun.elapsed())).await;
             }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(REDIS_RETRY.1);
         }
     }
 
     /// One blocking `XREAD` after the other, on a connection of its own; until nobody listens.
     async fn read_while_up(&self, transport: &Transport) -> RedisResult<()> {
         let mut conn = self.0.server.connect(None).await?;
-        self.up();
         let options = StreamReadOptions::default().block(REDIS_BLOCK_MS).count(REDIS_READ_MAX);
         let mut last = transport.head();
+        let mut warned = false;
         while *transport.0.listening.borrow() > 0 {
             last = last.max(transport.head());
             let from = format!("{last}-0");
@@ -212,16 +252,20 @@ impl Redis {
             let patience = Duration::from_millis(REDIS_BLOCK_MS as u64) + REDIS_TIMEOUT;
             let (keys, ids) = ([self.0.key.as_str()], [from]);
             let read = conn.xread_options(&keys, &ids, &options);
-            let read: Option<StreamReadReply> =
-                tokio::time::timeout(patience, read).await.map_err(|_| strange("no answer"))??;
-            let ids = read.into_iter().flat_map(|it| it.keys).flat_map(|it| it.ids);
-            let mut entries = Vec::new();
-            for id in ids {
-                let Some(entry) = self.entry(&id) else { continue };
-                last = last.max(entry.pos);
-                entries.push(Arc::new(entry));
-            }
+            let read: Option<StreamReadReply> = timeout(patience, read).await.map_err(|_| strange("no answer"))??;
+            self.note("", None, |state| state.reads = Some(true));
+            let ids: Vec<StreamId> = read.into_iter().flat_map(|it| it.keys).flat_map(|it| it.ids).collect();
+            let entries: Vec<Arc<Entry>> = ids.iter().filter_map(|it| self.entry(it)).map(Arc::new).collect();
+            last = entries.iter().map(|it| it.pos).fold(last, Pos::max);
             transport.offer(&entries);
+            if entries.is_empty() && !ids.is_empty() {
+                // Of a history before a restore, until the next change makes the stream anew. It would answer so at once, again
+                // and again; meanwhile the database brings what is new.
+                if !std::mem::replace(&mut warned, true) {
+                    tracing::warn!(entries = ids.len(), "what is in Redis is of another history, or not understood");
+                }
+                sleep(HEAD_CHECK).await;
+            }
         }
         Ok(())
     }
@@ -233,7 +277,9 @@ impl Redis {
             if let Err(error) = self.carry_while_up(&ephemeral, &rates, &mut outgoing).await {
                 tracing::debug!(%error, "who types, who is online and how often is asked is known of this instance only");
             }
-            tokio::time::sleep(REDIS_RETRY.1).await;
+            sleep(REDIS_RETRY.1).await;
+            // Nobody is heard: whoever is elsewhere is not known for long.
+            ephemeral.forget(Instant::now());
         }
     }
 
@@ -244,9 +290,13 @@ impl Redis {
         outgoing: &mut carry::Outgoing,
     ) -> RedisResult<()> {
         let channel = format!("{}:passing", self.0.key);
-        let mut listening = self.0.server.client().await?.get_async_pubsub().await?;
-        listening.subscribe(&channel).await?;
-        let mut heard = listening.into_on_message();
+        let mut heard = timeout(REDIS_TIMEOUT, async {
+            let mut listening = self.0.server.client().await?.get_async_pubsub().await?;
+            listening.subscribe(&channel).await?;
+            RedisResult::Ok(listening.into_on_message())
+        })
+        .await
+        .map_err(|_| strange("no answer"))??;
         let mut conn = self.0.server.connect(Some(REDIS_TIMEOUT)).await?;
         // From while nobody could be told: long refilled.
         drop(rates.spent());
@@ -255,7 +305,7 @@ impl Redis {
                 message = heard.next() => {
                     let message = message.ok_or_else(|| strange("the subscription ended"))?;
                     let message: String = message.get_payload()?;
-                    carry::take(ephemeral, rates, &message, tokio::time::Instant::now());
+                    carry::take(ephemeral, rates, &message, Instant::now());
                 }
                 message = outgoing.next() => {
                     let () = conn.publish(&channel, message).await?;
@@ -264,30 +314,26 @@ impl Redis {
         }
     }
 
+    /// None for what is of another history, or not understood.
     fn entry(&self, id: &StreamId) -> Option<Entry> {
-        let entry = parse(id).filter(|(epoch, _)| epoch == self.0.epoch.as_str());
-        if entry.is_none() {
-            tracing::warn!(id = %id.id, "an entry of the stream in Redis is of no use");
-        }
-        entry.map(|(_, entry)| entry)
+        parse(id).filter(|(epoch, _)| epoch == self.0.epoch.as_str()).map(|(_, entry)| entry)
     }
 
-    fn up(&self) {
-        if self.changes(true) {
-            tracing::info!("Redis is there");
+    /// Notes how Redis is, and says so if that is news.
+    fn note(&self, what: &str, error: Option<&RedisError>, now: impl FnOnce(&mut State)) {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = state.is_up();
+        now(&mut state);
+        let is_up = state.is_up();
+        drop(state);
+        metrics::redis(is_up == Some(true));
+        match (before == is_up, error) {
+            (false, Some(error)) => {
+                tracing::warn!(%error, "Redis cannot be {what}: messages come from the database, up to 2 s later");
+            }
+            (false, None) if is_up == Some(true) => tracing::info!("Redis is there"),
+            (true, _) | (false, None) => {}
         }
-    }
-
-    fn down(&self, what: &str, error: &RedisError) {
-        if self.changes(false) {
-            tracing::warn!(%error, "Redis cannot be {what}: messages come from the database, up to 2 s later");
-        }
-    }
-
-    /// Notes whether Redis answers; true if that is news.
-    fn changes(&self, up: bool) -> bool {
-        metrics::redis(up);
-        self.0.up.lock().unwrap_or_else(PoisonError::into_inner).replace(up) != Some(up)
     }
 
     /// With another policy Redis throws streams away when its memory is full: nothing is lost, but all is slower.
@@ -299,6 +345,32 @@ impl Redis {
             tracing::warn!(%policy, "set maxmemory-policy to noeviction in Redis");
         }
     }
+}
+
+/// The wait before the next try: longer after each that came to nothing.
+struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self(REDIS_RETRY.0)
+    }
+}
+
+impl Pauses {
+    /// The next, after a connection that lasted so long.
+    fn after(&mut self, lasted: Duration) -> Duration {
+        if lasted > REDIS_RETRY.1 {
+            *self = Self::default();
+        }
+        let pause = self.0;
+        self.0 = (pause * 2).min(REDIS_RETRY.1);
+        pause
+    }
+}
+
+/// The connection is lost, or nothing answers: not an answer that says no.
+fn is_loss(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_timeout() || error.is_connection_dropped()
 }
 
 fn strange(what: &'static str) -> RedisError {

@@ -10,7 +10,8 @@ use circles_protocol::{CircleId, DeviceId, Membership, MessageId, Person, Person
 
 use super::command::Reads;
 use crate::store::{
-    StoreResult, campus,
+    StoreResult,
+    campus::{self, History},
     circles::{self, StoredCircle},
     devices::{self, StoredDevice},
     log, memberships,
@@ -32,16 +33,16 @@ pub struct Known {
 }
 
 impl Known {
-    /// Reads the campus's head and what a batch is going to look at: all at once, however many commands there are.
-    pub fn of(conn: &dyn Session, batch: &[Reads]) -> StoreResult<(Pos, Self)> {
-        let head = campus::head_lookup();
+    /// Reads the campus's history and what a batch is going to look at: all at once, however many commands there are.
+    pub fn of(conn: &dyn Session, batch: &[Reads]) -> StoreResult<(History, Self)> {
+        let history = campus::history_lookup();
         let devices = devices::lookup(unique(batch, |it| it.who.map(|who| who.device)));
         let people = people::lookup(unique(batch, |it| it.who.map(|who| who.person)));
         let circles = circles::lookup(unique(batch, |it| it.circle));
         let memberships = memberships::lookup(unique(batch, |it| Some((it.circle?, it.who?.person))));
         let messages = messages::lookup(unique(batch, |it| it.message));
         let scope_heads = log::scope_heads(unique(batch, |it| it.circle.map(Scope::Circle)));
-        conn.ask(&[&head, &devices, &people, &circles, &memberships, &messages, &scope_heads])?;
+        conn.ask(&[&history, &devices, &people, &circles, &memberships, &messages, &scope_heads])?;
         let known = Self {
             devices: devices.found().collect(),
             people: people.found().collect(),
@@ -50,7 +51,7 @@ impl Known {
             messages: messages.found().collect(),
             scope_heads: scope_heads.found().filter_map(|(scope, head)| Some((scope, head?))).collect(),
         };
-        Ok((head.only()?, known))
+        Ok((history.only()?, known))
     }
 }
 

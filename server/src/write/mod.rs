@@ -205,7 +205,16 @@ fn apply(
     batch: &mut [Box<dyn Command>],
 ) -> Result<(), Failure> {
     let begun = Instant::now();
-    let changes = transact(conn, batch).inspect_err(|_| Tx::roll_back(conn))?;
+    let reads: Vec<Reads> = batch.iter().map(|it| it.reads()).collect();
+    let new_tx = || {
+        let tx = Tx::begin(conn, &reads)?;
+        if tx.follows(epoch, transport.head())? {
+            return Ok(tx);
+        }
+        transport.estrange();
+        Err(Failure::new(Code::StoreUnavailable, "the campus has another history now"))
+    };
+    let changes = transact(conn, new_tx, batch).inspect_err(|_| Tx::roll_back(conn))?;
     metrics::committed(batch.len(), changes.len(), begun.elapsed().as_secs_f64());
     transport.publish(changes.iter().map(|change| Entry::of(epoch, change)).collect());
     Ok(())
@@ -213,14 +222,17 @@ fn apply(
 
 /// Nearly always nothing is to be undone: a command that is refused has written nothing. If something is, the batch begins
 /// anew, and each command gets a savepoint, so that it alone is undone.
-fn transact(conn: &dyn Session, batch: &mut [Box<dyn Command>]) -> Result<Vec<Change>, Failure> {
-    let reads: Vec<Reads> = batch.iter().map(|it| it.reads()).collect();
-    let mut tx = Tx::begin(conn, &reads)?;
+fn transact<'c>(
+    conn: &'c dyn Session,
+    new_tx: impl Fn() -> Result<Tx<'c>, Failure>,
+    batch: &mut [Box<dyn Command>],
+) -> Result<Vec<Change>, Failure> {
+    let mut tx = new_tx()?;
     if tx.together(batch)? {
         return Ok(tx.commit()?);
     }
     Tx::roll_back(conn);
-    let mut tx = Tx::begin(conn, &reads)?;
+    let mut tx = new_tx()?;
     for command in batch {
         tx.attempt(command.as_mut())?;
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use circles_protocol::{
-    Change, Circle, CircleId, CircleKind, DeviceId, Draft, Entity, Membership, Message, MessageId, Mute, Person,
+    Change, Circle, CircleId, CircleKind, DeviceId, Draft, Entity, Epoch, Membership, Message, MessageId, Mute, Person,
     PersonId, Pos, Reaction, ReadMarker, RevokedDevice, Scope, UnixMs,
 };
 
@@ -20,7 +20,8 @@ use crate::{
     clock,
     failure::Failure,
     store::{
-        StoreResult, campus,
+        StoreResult,
+        campus::{self, History},
         circles::{self, StoredCircle},
         devices::{self, StoredDevice},
         drafts, log, memberships,
@@ -33,6 +34,8 @@ use crate::{
 /// One transaction of the writer. Entities are written through it, so that none changes without a row in the log.
 pub struct Tx<'c> {
     conn: &'c dyn Session,
+    /// As it was when the transaction began.
+    history: History,
     head: Pos,
     now: UnixMs,
     changes: Vec<Change>,
@@ -43,8 +46,21 @@ impl<'c> Tx<'c> {
     /// Begins, and reads what a batch is going to look at.
     pub(super) fn begin(conn: &'c dyn Session, batch: &[Reads]) -> StoreResult<Self> {
         conn.begin_write()?;
-        let (head, known) = Known::of(conn, batch)?;
-        Ok(Self { conn, head, now: clock::now(), changes: Vec::new(), known: RefCell::new(known) })
+        let (history, known) = Known::of(conn, batch)?;
+        let head = history.head;
+        Ok(Self { conn, history, head, now: clock::now(), changes: Vec::new(), known: RefCell::new(known) })
+    }
+
+    /// Whether the database goes on with the history of that epoch, which had come to that head at least. If not, the
+    /// transaction is over.
+    pub(super) fn follows(&self, epoch: &Epoch, head: Pos) -> StoreResult<bool> {
+        if self.history.follows(epoch, head) {
+            return Ok(true);
+        }
+        self.history.part_if_lost(self.conn, epoch, head)?;
+        self.conn.settle()?;
+        self.conn.script("COMMIT")?;
+        Ok(false)
     }
 
     /// Applies commands without a savepoint for each, and writes the head; false if that came to something that has to be undone. An error means

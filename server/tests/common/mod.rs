@@ -113,6 +113,14 @@ impl TestRelay {
         (dir, self.settings.clone())
     }
 
+    /// Waits until it ends by itself, which is an error, and says which.
+    pub async fn ends(mut self) -> String {
+        let served = self.served.take().expect("stopped once");
+        let error = tokio::time::timeout(PATIENCE, served).await.expect("it ends").unwrap().unwrap_err();
+        self.relay.clone().close().await;
+        error.to_string()
+    }
+
     /// Stops, and opens what is on the disk again.
     pub async fn restart(self) -> Self {
         let (dir, settings) = self.stop().await;
@@ -235,6 +243,15 @@ impl Person {
         assert_eq!(response.status(), StatusCode::OK);
         Events { body: response.bytes_stream().boxed(), buffer: String::new() }
     }
+}
+
+/// Runs statements in a Postgres database, past the relays on it.
+pub async fn execute(database: &str, sql: &str) {
+    let (client, connection) = tokio_postgres::connect(database, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    client.batch_execute(sql).await.unwrap();
+    drop(client);
+    connection.await.unwrap().unwrap();
 }
 
 pub fn message(text: &str) -> PostMessage {

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use circles_protocol::{Code, api::Receipt};
 use circles_relay::Settings;
 use circles_test_servers::Postgres;
-use common::{TestRelay, message, problem, quick};
+use common::{TestRelay, execute, message, problem, quick};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -18,17 +18,13 @@ use serde_json::Value;
 const REFUSED: &str = "poison";
 
 async fn refuse_in(database: &str) {
-    let (client, connection) = tokio_postgres::connect(database, tokio_postgres::NoTls).await.unwrap();
-    let connection = tokio::spawn(connection);
     let trigger = format!(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
              IF NEW.text = '{REFUSED}' THEN RAISE 'refused by a trigger'; END IF; RETURN NEW;
          END $$;
          CREATE TRIGGER refuse BEFORE INSERT ON message FOR EACH ROW EXECUTE FUNCTION refuse()"
     );
-    client.batch_execute(&trigger).await.unwrap();
-    drop(client);
-    connection.await.unwrap().unwrap();
+    execute(database, &trigger).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

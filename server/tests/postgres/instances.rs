@@ -1,7 +1,9 @@
 //! Several instances on one database: with Redis, without it, and with a Redis that loses everything.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 #[path = "../common/mod.rs"]
-mod common;
+pub mod common;
 
 use std::{
     collections::BTreeSet,
@@ -21,31 +23,31 @@ const BY_HEAD_CHECK: Duration = Duration::from_secs(4);
 const BY_REDIS: Duration = Duration::from_millis(1_500);
 
 /// The same person at another instance.
-fn at(relay: &TestRelay, person: &Person) -> Person {
+pub fn at(relay: &TestRelay, person: &Person) -> Person {
     Person { url: relay.url.clone(), ..person.clone() }
 }
 
-fn with_redis(redis: &Redis) -> Settings {
+pub fn with_redis(redis: &Redis) -> Settings {
     Settings { redis: Some(redis.url()), ..quick() }
 }
 
-async fn live(person: &Person) -> Events {
+pub async fn live(person: &Person) -> Events {
     let mut events = person.stream(Some(&person.get::<Me>("/v1/me").await.cursor)).await;
     events.until(|it| it.name == "ping").await;
     events
 }
 
 /// Two instances; Ada is at the first and writes in General, Bob is at the second and listens.
-struct Scene {
+pub struct Scene {
     first: TestRelay,
     second: TestRelay,
-    ada: Person,
+    pub ada: Person,
     general: CircleId,
     bobs: Events,
 }
 
 impl Scene {
-    async fn open(settings: Settings) -> Self {
+    pub async fn open(settings: Settings) -> Self {
         let first = TestRelay::with(settings.clone()).await;
         let second = first.beside_with(settings).await;
         let (ada, bob) = (first.owner("Ada").await, at(&second, &first.person("Bob").await));
@@ -54,13 +56,13 @@ impl Scene {
     }
 
     /// Ada writes, and Bob sees it; what he saw until then, and how long it took.
-    async fn passes(&mut self, text: &str) -> (Vec<Event>, Duration) {
+    pub async fn passes(&mut self, text: &str) -> (Vec<Event>, Duration) {
         let begun = Instant::now();
         self.ada.post(self.general, text).await;
         (self.bobs.until_text(text).await, begun.elapsed())
     }
 
-    async fn close(self) {
+    pub async fn close(self) {
         drop(self.bobs);
         self.second.stop().await;
         self.first.stop().await;
@@ -169,9 +171,83 @@ async fn what_several_instances_write_at_once_is_one_dense_log_in_one_order_ever
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn instances_that_write_in_turns_while_redis_is_slow_leave_no_hole_there() {
+    let redis = Redis::start().unwrap();
+    let mut scene = Scene::open(with_redis(&redis)).await;
+    scene.passes("first").await;
+    let there = at(&scene.second, &scene.ada);
+    // What each instance has to append gathers meanwhile: every other position.
+    redis.command(&["CLIENT", "PAUSE", "1000", "ALL"]).unwrap();
+    for n in 0..30 {
+        let writer = if n % 2 == 0 { &scene.ada } else { &there };
+        writer.post(scene.general, &format!("in turns {n}")).await;
+    }
+    scene.bobs.until_text("in turns 29").await;
+    let mut n = 0;
+    while scene.passes(&format!("afterwards {n}")).await.1 >= Duration::from_millis(200) {
+        n += 1;
+        assert!(n < 10, "Redis is not used again");
+    }
+    let key = redis.command(&["KEYS", "circles:*:log"]).unwrap();
+    let entries = redis.command(&["XRANGE", &key, "-", "+"]).unwrap();
+    let positions: Vec<u64> =
+        entries.lines().filter_map(|it| it.strip_suffix("-0")).filter_map(|it| it.parse().ok()).collect();
+    assert!(positions.len() > 30, "{positions:?}");
+    assert!(positions.windows(2).all(|it| it[1] == it[0] + 1), "{positions:?}");
+    scene.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_waits_for_no_reader() {
+    let database = Postgres::shared().unwrap().database().unwrap();
+    let settings = Settings { database: Some(database.clone()), database_connections: 3, ..quick() };
+    let relay = TestRelay::with(settings).await;
+    let ada = relay.owner("Ada").await;
+    let general = ada.general().await;
+    let (client, connection) = tokio_postgres::connect(&database, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    client.batch_execute("BEGIN; LOCK TABLE reaction IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    ada.post(general, "has no reactions").await;
+    let path = format!("/v1/circles/{general}/messages");
+    let readers: Vec<_> = (0..8)
+        .map(|_| {
+            let (ada, path) = (ada.clone(), path.clone());
+            tokio::spawn(async move { ada.send(Method::GET, &path, None).await.status() })
+        })
+        .collect();
+    // Until all connections that read do so, and others wait for one.
+    let busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let begun = Instant::now();
+    while client.query_one(busy, &[]).await.unwrap().get::<_, i64>(0) < 2 {
+        assert!(begun.elapsed() < BY_HEAD_CHECK, "nobody reads");
+    }
+    let begun = Instant::now();
+    ada.post(general, "meanwhile").await;
+    assert!(begun.elapsed() < BY_REDIS, "{:?}", begun.elapsed());
+    client.batch_execute("ROLLBACK").await.unwrap();
+    for reader in readers {
+        assert!(reader.await.unwrap().is_success());
+    }
+    drop(client);
+    connection.await.unwrap().unwrap();
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_removal_a_revocation_and_an_invite_hold_on_all_instances_at_once() {
-    let first = TestRelay::start().await;
-    let second = first.beside().await;
+    hold_everywhere(quick(), BY_HEAD_CHECK).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_redis_they_do_in_a_moment() {
+    let redis = Redis::start().unwrap();
+    hold_everywhere(with_redis(&redis), BY_REDIS).await;
+}
+
+/// A request is refused at once; an open stream at another instance learns of it within that time.
+async fn hold_everywhere(settings: Settings, soon: Duration) {
+    let first = TestRelay::with(settings.clone()).await;
+    let second = first.beside_with(settings).await;
     let (ada, bob) = (first.owner("Ada").await, first.person("Bob").await);
     let secret = ada.create("Secret", CircleKind::Private).await;
     ada.ok::<serde_json::Value>(
@@ -182,15 +258,24 @@ async fn a_removal_a_revocation_and_an_invite_hold_on_all_instances_at_once() {
     .await;
     let there = at(&second, &bob);
     there.post(secret, "I am in").await;
+    let mut events = live(&there).await;
+    let begun = Instant::now();
     ada.ok::<()>(Method::DELETE, &format!("/v1/circles/{secret}/members/{}", bob.id()), ()).await;
     let path = format!("/v1/circles/{secret}/messages");
     assert_eq!(there.refused(Method::POST, &path, message("still in?")).await, Code::NotMember);
-    // A device that is signed out at one instance loses its streams at the other.
-    let mut events = live(&there).await;
+    // Of what is written there afterwards the open stream at the other instance tells nothing.
+    ada.post(secret, "without Bob").await;
     ada.post(ada.general().await, "still here").await;
-    events.until_text("still here").await;
+    let seen = events.until_text("still here").await;
+    println!("a removal holds for open streams at another instance after {:?} at the most", begun.elapsed());
+    assert!(begun.elapsed() < soon, "{:?}", begun.elapsed());
+    assert!(seen.iter().all(|it| it.data["entity"]["text"] != "without Bob"));
+    // A device that is signed out at one instance loses its streams at the other.
+    let begun = Instant::now();
     bob.ok::<()>(Method::DELETE, &format!("/v1/devices/{}", bob.joined.device_id), ()).await;
     let bye = events.until(|it| it.name == "bye").await.pop().unwrap();
+    println!("a device that is signed out loses its streams at another instance after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < soon, "{:?}", begun.elapsed());
     assert_eq!(bye.data["reason"], "revoked");
     assert!(events.next().await.is_none());
     assert_eq!(there.refused(Method::GET, "/v1/me", ()).await, Code::Unauthorized);

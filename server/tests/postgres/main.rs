@@ -6,6 +6,7 @@ mod batches;
 #[path = "../campus.rs"]
 mod campus;
 mod instances;
+mod other_histories;
 mod pooled;
 mod round_trips;
 #[path = "../stream.rs"]

@@ -18,7 +18,9 @@ use crate::limits::{POSTGRES_CONNECT_TIMEOUT, POSTGRES_DEAD_AFTER, READER_WAIT};
 /// The database of one campus. Cheap to clone.
 #[derive(Clone)]
 pub struct Database {
-    pool: Pool,
+    /// Of one connection: messages wait for no reader.
+    writer: Pool,
+    readers: Pool,
     /// Behind a pooler that may take another of its connections for each transaction.
     pooled: bool,
     runtime: Handle,
@@ -60,14 +62,17 @@ impl Database {
         config.application_name("circles-relay");
         let place = format!("postgres database {}", config.get_dbname().unwrap_or("of the user's name"));
         // Only a connection that the server closed is replaced: no query of its own for each use.
-        let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_config(config, tls(), manager))
-            .max_size(connections)
-            .runtime(Runtime::Tokio1)
-            .timeouts(Timeouts { wait: Some(READER_WAIT), create: Some(POSTGRES_CONNECT_TIMEOUT), recycle: None })
-            .build()
-            .map_err(|error| OpenError::Address(error.to_string()))?;
-        Ok(Self { pool, pooled, runtime: runtime.clone(), place: place.into() })
+        let pool = |size| {
+            let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+            Pool::builder(Manager::from_config(config.clone(), tls(), manager))
+                .max_size(size)
+                .runtime(Runtime::Tokio1)
+                .timeouts(Timeouts { wait: Some(READER_WAIT), create: Some(POSTGRES_CONNECT_TIMEOUT), recycle: None })
+                .build()
+                .map_err(|error| OpenError::Address(error.to_string()))
+        };
+        let (writer, readers) = (pool(1)?, pool(connections.saturating_sub(1).max(1))?);
+        Ok(Self { writer, readers, pooled, runtime: runtime.clone(), place: place.into() })
     }
 
     /// Brings the schema to the present version and runs `create`: however many instances start together, one after the
@@ -85,9 +90,9 @@ impl Database {
         &self.place
     }
 
-    /// A connection, in a thread that may block.
+    /// The connection that writes, in a thread that may block.
     pub fn link_blocking(&self) -> StoreResult<Link> {
-        Ok(self.link(self.runtime.block_on(self.pool.get())?))
+        Ok(self.link(self.runtime.block_on(self.writer.get())?))
     }
 
     fn link(&self, client: Client) -> Link {
@@ -101,7 +106,7 @@ impl Database {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&dyn Session) -> Result<T, E> + Send + 'static,
     {
-        let client = self.pool.get().await.map_err(StoreError::from)?;
+        let client = self.readers.get().await.map_err(StoreError::from)?;
         let link = self.link(client);
         let work = move || {
             link.begin_read()?;
@@ -114,7 +119,8 @@ impl Database {
 
     /// Ends all connections.
     pub fn close(&self) {
-        self.pool.close();
+        self.writer.close();
+        self.readers.close();
     }
 }
 
