@@ -3,6 +3,7 @@
 //!
 //! `make faults` runs it; `--seed` repeats a run's choices (not its timing).
 
+mod healed;
 mod reader;
 mod trouble;
 mod writer;
@@ -100,8 +101,11 @@ async fn main() -> Result<()> {
         &["--writes-burst", "1000000", "--reads-burst", "1000000", "--joins-burst", "10000", "--drain", "1s"][..],
     ]
     .concat();
-    let mut relays = Vec::new();
+    let (mut relays, mut counted_at) = (Vec::new(), Vec::new());
     for n in 0..3 {
+        counted_at.push(circles_tests::port()?);
+        let address = format!("127.0.0.1:{}", counted_at[n]);
+        let flags = [&flags[..], &["--metrics-listen", &address]].concat();
         relays.push(RelayProcess::start(&dir.path().join(format!("relay-{n}")), &flags).await?);
     }
     let balancer = Balancer::start(relays.iter().map(RelayProcess::port).collect()).await?;
@@ -132,6 +136,7 @@ async fn main() -> Result<()> {
     }
 
     let stop = CancellationToken::new();
+    let healed = healed::watch(campus.http.clone(), counted_at, stop.clone());
     let mut readers = Vec::new();
     for n in 0..options.plain {
         let person = join(&campus, &invite, &format!("Reader {n}")).await?;
@@ -180,7 +185,7 @@ async fn main() -> Result<()> {
     println!("the trouble is over; everybody catches up");
     judge(&scene, &campus, &readers, clients, &circles).await?;
     stop.cancel();
-    report(&scene, &campus, seed)
+    report(&scene, &campus, healed.await?, seed)
 }
 
 /// A person at the relay.
@@ -261,13 +266,13 @@ async fn judge(
     Ok(())
 }
 
-fn report(scene: &Scene, campus: &Campus, seed: u64) -> Result<()> {
+fn report(scene: &Scene, campus: &Campus, healed: u64, seed: u64) -> Result<()> {
     let ledger = campus.ledger();
     for (what, times) in &scene.counts {
         println!("{times:>4} × {what}");
     }
     println!(
-        "acknowledged {}, delivered {}, longest {:.2} s, violations {}, seed {seed}",
+        "acknowledged {}, delivered {}, healed {healed} (brought by the database alone), longest {:.2} s, violations {}, seed {seed}",
         ledger.acknowledged.len(),
         ledger.deliveries,
         ledger.longest.as_secs_f64(),
