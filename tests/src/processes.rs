@@ -80,6 +80,14 @@ impl AppProcesses {
         Ok(all)
     }
 
+    /// The process whose main thread runs the page.
+    pub fn page(&self) -> Result<u32> {
+        // The kernel keeps 15 bytes of a name.
+        let is_page =
+            |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it.trim() == "WebKitWebProces");
+        self.tree()?.into_iter().find(is_page).context("the app has a page")
+    }
+
     /// The proportional share of each process, with its name.
     pub fn memory_kib(&self) -> Result<Vec<(String, u64)>> {
         let mut all = Vec::new();
@@ -93,6 +101,14 @@ impl AppProcesses {
         all.sort();
         Ok(all)
     }
+}
+
+/// How long the main thread of a process ran on a processor, and how long it could have but waited for one, in ms.
+pub fn scheduled_ms(pid: u32) -> Result<(f64, f64)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
+    let mut ns = text.split_whitespace().map(str::parse::<f64>);
+    let mut next = || anyhow::Ok(ns.next().context("the kernel counts times")?? / 1e6);
+    Ok((next()?, next()?))
 }
 
 fn processes() -> Result<Vec<u32>> {

@@ -12,6 +12,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
     },
     thread::JoinHandle,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -23,7 +24,7 @@ use circles_tests::{
     app,
     beginning::{join_circles, joined},
     driver::{self, Driver},
-    processes::AppProcesses,
+    processes::{AppProcesses, scheduled_ms},
     relay::{self, RelayProcess},
     screen::Screen,
     wait_for,
@@ -44,6 +45,8 @@ const SETTLES: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How often memory is looked at. It costs the processes a few milliseconds.
 const MEMORY_EVERY: Duration = Duration::from_millis(500);
+/// How often the kernel is asked about the page's thread.
+const SCHEDULED_EVERY: Duration = Duration::from_millis(2);
 /// How often the window is pinged.
 const PING_EVERY: Duration = Duration::from_millis(10);
 
@@ -100,9 +103,19 @@ struct Run {
     /// The most memory (PSS) of all of them.
     memory_mib: u64,
     /// The longest time in which the page could not do anything.
-    page_blocked_ms: f64,
+    page: Block,
     /// The same of GTK's main loop, by its answers to pings.
     window_blocked_ms: f64,
+}
+
+/// A time in which the page's thread did nothing else, in ms; the rest of it the thread waited for other things.
+#[derive(Debug)]
+struct Block {
+    took: f64,
+    /// It ran on a processor.
+    ran: f64,
+    /// It could have run, but others had the processors.
+    waited: f64,
 }
 
 /// A relay, a cache and a base of both to which every run returns.
@@ -179,6 +192,7 @@ impl Scene {
         let woke_ms = now_ms();
         processes.go_on()?;
 
+        let scheduling = Scheduling::watch(processes.page()?);
         let screen = Screen::open()?;
         let pings = Watch::start(PING_EVERY, move || screen.ping(window));
         let of_app = AppProcesses::find(&data)?;
@@ -192,6 +206,7 @@ impl Scene {
             Ok((missed == 0 || painted.is_some()).then_some(seen))
         })
         .await?;
+        let page = scheduling.during(seen.longest_block(woke_ms))?;
         let window_blocked_ms = pings.most()?.as_secs_f64() * 1_000.0;
         let memory_mib = memory.most()? / 1024;
         app::quit(&data)?;
@@ -204,7 +219,7 @@ impl Scene {
             app_cpu_ms: used.app - cpu.app,
             web_cpu_ms: used.web - cpu.web,
             memory_mib,
-            page_blocked_ms: seen.longest_block(woke_ms),
+            page,
             window_blocked_ms,
         })
     }
@@ -255,8 +270,9 @@ struct Seen {
 
 impl Seen {
     /// What lies before waking is the stop itself.
-    fn longest_block(&self, woke_ms: f64) -> f64 {
-        self.blocks.iter().map(|(from, until)| until - from.max(woke_ms)).fold(0.0, f64::max)
+    fn longest_block(&self, woke_ms: f64) -> (f64, f64) {
+        let since = self.blocks.iter().map(|(from, until)| (from.max(woke_ms), *until)).filter(|it| it.0 < it.1);
+        since.max_by(|a, b| (a.1 - a.0).total_cmp(&(b.1 - b.0))).unwrap_or((woke_ms, woke_ms))
     }
 }
 
@@ -294,6 +310,43 @@ fn head_pos(dir: &Path, circle: &str) -> Result<i64> {
     let campus = rusqlite::Connection::open(dir.join("relay/campus.db"))?;
     let sql = "SELECT max(created_pos) FROM message WHERE circle_id = (SELECT id FROM circle WHERE name = ?1)";
     Ok(campus.query_row(sql, [circle], |row| row.get(0))?)
+}
+
+/// What the kernel says of a process's main thread, all along.
+struct Scheduling {
+    stop: mpsc::Sender<()>,
+    watching: JoinHandle<Result<Vec<Scheduled>>>,
+}
+
+struct Scheduled {
+    at_ms: f64,
+    ran_ms: f64,
+    waited_ms: f64,
+}
+
+impl Scheduling {
+    fn watch(pid: u32) -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let watching = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            while stopped.recv_timeout(SCHEDULED_EVERY) == Err(RecvTimeoutError::Timeout) {
+                let (ran_ms, waited_ms) = scheduled_ms(pid)?;
+                all.push(Scheduled { at_ms: now_ms(), ran_ms, waited_ms });
+            }
+            Ok(all)
+        });
+        Self { stop, watching }
+    }
+
+    /// What the thread did between two moments, and ends.
+    fn during(self, (from, until): (f64, f64)) -> Result<Block> {
+        drop(self.stop);
+        let all = self.watching.join().map_err(|_| anyhow::anyhow!("the watch ended"))??;
+        let at = |when: f64| all.iter().min_by(|a, b| (a.at_ms - when).abs().total_cmp(&(b.at_ms - when).abs()));
+        let (before, after) = at(from).zip(at(until)).context("the page's thread was watched")?;
+        let (ran, waited) = (after.ran_ms - before.ran_ms, after.waited_ms - before.waited_ms);
+        Ok(Block { took: until - from, ran, waited })
+    }
 }
 
 /// Processor time so far, in ms. The kernel counts in 10 ms.
@@ -366,9 +419,9 @@ fn now_ms() -> f64 {
 /// The table for `docs/performance.md`: the median, and the worst in brackets.
 fn print(table: &[(usize, Vec<Run>)]) {
     println!(
-        "| missed | first missed painted | newest painted | complete | messages/s | processor time: app, page | memory | page blocked | window blocked |"
+        "| missed | first missed painted | newest painted | complete | messages/s | processor time: app, page | memory | page blocked | it ran | it waited | window blocked |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for (missed, runs) in table {
         let ms = |of: &dyn Fn(&Run) -> Option<f64>| {
             let mut all: Vec<f64> = runs.iter().filter_map(of).collect();
@@ -389,14 +442,16 @@ fn print(table: &[(usize, Vec<Run>)]) {
             all[all.len() / 2] as f64 / 1_000.0
         };
         println!(
-            "| {missed} | {} | {} | {} | {rate:.0} | {:.2} s, {:.2} s | {} MiB | {} | {} |",
+            "| {missed} | {} | {} | {} | {rate:.0} | {:.2} s, {:.2} s | {} MiB | {} | {} | {} | {} |",
             ms(&|it| it.first_ms),
             ms(&|it| it.newest_ms),
             ms(&|it| Some(it.complete_ms)),
             seconds(&|it| it.app_cpu_ms),
             seconds(&|it| it.web_cpu_ms),
             runs.iter().map(|it| it.memory_mib).max().unwrap_or_default(),
-            ms(&|it| Some(it.page_blocked_ms)),
+            ms(&|it| Some(it.page.took)),
+            ms(&|it| Some(it.page.ran)),
+            ms(&|it| Some(it.page.waited)),
             ms(&|it| Some(it.window_blocked_ms)),
         );
     }
