@@ -585,7 +585,8 @@ impl Client {
         self.engine(campus)?.messages(circle, &query).await
     }
 
-    /// Puts a message into the outbox. It is durable when this returns.
+    /// Puts a message into the outbox. It is durable when this returns. What stands in the composer stays: it may be
+    /// something else.
     pub async fn send(
         &self,
         campus: CampusId,
@@ -596,6 +597,32 @@ impl Client {
         let text = checked(valid_text(text, &()), "text", text)?;
         let id = MessageId::new();
         self.write(campus, circle, Some(id), Intent::Post { text, reply_to }).await?;
+        self.written(campus, circle, id).await
+    }
+
+    /// [`Client::send`] for what stood in the circle's composer, which is empty when this returns: a crash leaves the text in
+    /// one of the two places, and nobody sends it twice.
+    pub async fn send_composed(
+        &self,
+        campus: CampusId,
+        circle: CircleId,
+        text: &str,
+        reply_to: Option<MessageId>,
+    ) -> Answer<MessageView> {
+        let text = checked(valid_text(text, &()), "text", text)?;
+        let engine = self.engine(campus)?;
+        let (id, now) = (MessageId::new(), self.now());
+        let post = Intent::Post { text, reply_to };
+        self.0
+            .cache
+            .write(Durability::Outbox, move |conn| drafts::send(conn, campus, circle, id, &post, now))
+            .await?;
+        engine.wrote(Touched::of(circle, Some(id)));
+        self.written(campus, circle, id).await
+    }
+
+    /// A message that was put into the outbox just now, as it is shown.
+    async fn written(&self, campus: CampusId, circle: CircleId, id: MessageId) -> Answer<MessageView> {
         let engine = self.engine(campus)?;
         engine.types(circle, false);
         let eyes = engine.eyes();

@@ -107,6 +107,7 @@ export interface Circles {
   search(campus: string, query: string, after: string | null, limit: number): Promise<SearchView>;
   /** The number of the first message that was sent at this time or later; `null`: all are older. May have to fetch. */
   firstSince(campus: string, circle: string, at: number): Promise<number | null>;
+  /** What stood in the composer: the circle's draft is empty from the same moment on. */
   send(campus: string, circle: string, text: string, replyTo: string | null): Promise<MessageView>;
   edit(campus: string, circle: string, message: string, text: string): Promise<void>;
   delete(campus: string, circle: string, message: string): Promise<void>;

@@ -186,6 +186,14 @@ describe('another tab', () => {
     expect(relay.mock.calls.filter(([, init]) => init.method === 'POST')).toEqual([]);
   });
 
+  it('finds no draft any more of what was sent here', async () => {
+    const draft = { text: 'hello', reply_to: null, editing: null };
+    await circles.setDraft('campus', 'a', draft);
+    await circles.send('campus', 'a', 'hello', null);
+    expect(await circles.draft('campus', 'a')).toMatchObject({ text: '' });
+    expect(localStorage.getItem('circles.draft.campus.a')).toBeNull();
+  });
+
   it('is told when this one sees the relay again', () => {
     source(0).say('hello', {}, 'e.9');
     expect(localStorage.getItem('circles.nudge.campus')).not.toBeNull();

@@ -174,7 +174,9 @@ export function httpCircles(): Circles {
     firstSince: (_, circle, at) => campus().firstSince(circle, at),
     async send(_, circle, text, reply_to) {
       campus().types(circle, false);
-      return campus().written(queue(circle, newId(), { op: 'post', text, reply_to }));
+      const entry = queue(circle, newId(), { op: 'post', text, reply_to });
+      campus().emptyDraft(circle);
+      return campus().written(entry);
     },
     async edit(_, circle, message, text) {
       if (campus().outbox.rewrite(message, text)) campus().changed(circle, [message]);

@@ -144,7 +144,7 @@ describe('the interface', () => {
 
   it('takes what another device wrote, but never over what is being written here', async () => {
     const composer = new Composer('campus', 'rust');
-    await composer.load(() => null);
+    await composer.load();
     const other = async (text: string): Promise<void> => {
       memory.drafted('rust', text);
       await composer.refresh();

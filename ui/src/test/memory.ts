@@ -227,7 +227,8 @@ export class Memory implements Circles {
     };
   };
   firstSince: Circles['firstSince'] = async (_, __, at) => this.held.find((m) => m.at >= at)?.seq ?? null;
-  send = async (_: string, __: string, text: string, reply_to: string | null) => {
+  send = async (_: string, circle: string, text: string, reply_to: string | null) => {
+    this.drafts.delete(circle);
     const message = this.message(null, ME.name, text, Date.UTC(2026, 10, 24, 15, this.ids % 60));
     const to = this.held.find((m) => m.id === reply_to);
     if (to) message.reply = { id: to.id, seq: to.seq, author: to.author.name, text: to.text };

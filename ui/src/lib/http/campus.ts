@@ -201,6 +201,15 @@ export class Campus implements Known {
     this.sender.kick();
   }
 
+  /** What stood there is in the outbox: in the same task of the page, so that a tab that ends leaves it in one place. */
+  emptyDraft(circle: string): void {
+    try {
+      this.setDraft(circle, NO_DRAFT);
+    } catch {
+      // A full storage: it was sent all the same.
+    }
+  }
+
   /** One types in a circle, or no longer. */
   types(circle: string, on: boolean): void {
     if (this.connection.state === 'online') this.typing.types(circle, on);
