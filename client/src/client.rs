@@ -613,10 +613,7 @@ impl Client {
         let engine = self.engine(campus)?;
         let (id, now) = (MessageId::new(), self.now());
         let post = Intent::Post { text, reply_to };
-        self.0
-            .cache
-            .write(Durability::Outbox, move |conn| drafts::send(conn, campus, circle, id, &post, now))
-            .await?;
+        self.0.cache.write(Durability::Outbox, move |conn| drafts::send(conn, campus, circle, id, &post, now)).await?;
         engine.wrote(Touched::of(circle, Some(id)));
         self.written(campus, circle, id).await
     }
@@ -637,16 +634,19 @@ impl Client {
         let text = checked(valid_text(text, &()), "text", text)?;
         let engine = self.engine(campus)?;
         let now = self.now();
-        self.0
+        let rewritten = self
+            .0
             .cache
             .write(Durability::Outbox, move |conn| {
-                if outbox::rewrite(conn, campus, message, &text)? {
-                    return Ok(());
+                let rewritten = outbox::rewrite(conn, campus, message, &text)?;
+                if !rewritten {
+                    outbox::push(conn, campus, circle, Some(message), &Intent::Edit { text }, now)?;
                 }
-                outbox::push(conn, campus, circle, Some(message), &Intent::Edit { text }, now)
+                Ok(rewritten)
             })
             .await?;
-        engine.wrote(Touched::of(circle, Some(message)));
+        let touched = if rewritten { Touched::held_up } else { Touched::of };
+        engine.wrote(touched(circle, Some(message)));
         Ok(())
     }
 
@@ -654,7 +654,8 @@ impl Client {
     pub async fn delete(&self, campus: CampusId, circle: CircleId, message: MessageId) -> Answer<()> {
         let engine = self.engine(campus)?;
         let now = self.now();
-        self.0
+        let discarded = self
+            .0
             .cache
             .write(Durability::Outbox, move |conn| {
                 let items = outbox::of_message(conn, campus, message)?;
@@ -663,12 +664,14 @@ impl Client {
                     items.iter().any(|it| matches!(it.intent, Intent::Post { .. }) && !on_its_way.contains(&it.state));
                 if unsent {
                     outbox::discard(conn, campus, message)?;
-                    return Ok(());
+                } else {
+                    outbox::push(conn, campus, circle, Some(message), &Intent::Delete, now)?;
                 }
-                outbox::push(conn, campus, circle, Some(message), &Intent::Delete, now)
+                Ok(unsent)
             })
             .await?;
-        engine.wrote(Touched::of(circle, Some(message)));
+        let touched = if discarded { Touched::held_up } else { Touched::of };
+        engine.wrote(touched(circle, Some(message)));
         Ok(())
     }
 
@@ -689,7 +692,7 @@ impl Client {
     pub async fn retry(&self, campus: CampusId, circle: CircleId, message: MessageId) -> Answer<()> {
         let engine = self.engine(campus)?;
         self.0.cache.write(Durability::Outbox, move |conn| Ok(outbox::retry(conn, campus, message)?)).await?;
-        engine.wrote(Touched::of(circle, Some(message)));
+        engine.wrote(Touched::held_up(circle, Some(message)));
         Ok(())
     }
 
@@ -697,7 +700,7 @@ impl Client {
     pub async fn discard(&self, campus: CampusId, circle: CircleId, message: MessageId) -> Answer<()> {
         let engine = self.engine(campus)?;
         self.0.cache.write(Durability::Outbox, move |conn| Ok(outbox::discard(conn, campus, message)?)).await?;
-        engine.wrote(Touched::of(circle, Some(message)));
+        engine.wrote(Touched::held_up(circle, Some(message)));
         Ok(())
     }
 

@@ -353,7 +353,7 @@ view! {
         pub author: PersonView,
         /// Whether that is oneself.
         pub mine: bool,
-        /// What they wrote; a pending edit is already shown. Markdown; empty if deleted.
+        /// What they wrote; an edit that waits is already shown. Markdown; empty if deleted.
         pub text: String,
         /// What it answers.
         pub reply: Option<ReplyView>,
@@ -367,7 +367,7 @@ view! {
         pub edited: bool,
         /// Whether it was deleted.
         pub deleted: bool,
-        /// How far it or its last edit got.
+        /// How far it, or what was last done to it, got.
         pub delivery: Delivery,
     }
 
@@ -402,13 +402,37 @@ view! {
         Sent,
         /// In the outbox, waiting for its turn or for the network.
         Queued,
+        /// In the outbox, behind another message of the circle that was refused: nothing goes on before the person decided
+        /// about that one.
+        Blocked {
+            /// The other message.
+            by: MessageId,
+        },
         /// Under way.
         Sending,
-        /// The relay refused it; the person can retry, edit or discard.
+        /// The relay refused it; the person can retry, change or discard it. What is shown is as it was before.
         Failed {
+            /// What was refused.
+            what: Wrote,
             /// Why, for people.
             reason: String,
+            /// Of an edit: the text that it had.
+            text: Option<String>,
         },
+    }
+
+    /// What one wrote or did.
+    #[derive(Copy)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Wrote {
+        /// A message.
+        Post,
+        /// Another text for one.
+        Edit,
+        /// The deletion of one.
+        Delete,
+        /// A reaction to one, or its end.
+        React,
     }
 
     /// What stands in a circle's composer.

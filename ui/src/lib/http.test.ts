@@ -200,6 +200,35 @@ describe('another tab', () => {
   });
 });
 
+describe('what the relay refuses', () => {
+  const unsent = async () =>
+    (await circles.timeline('campus', 'a', { at: 'latest' }, 1)).unsent.map(({ delivery }) => delivery);
+  const texts = ['one', 'two'];
+
+  beforeEach(async () => {
+    await circles.campuses();
+    relay.mockImplementation((_, init) =>
+      init.method === 'POST'
+        ? json(400, { code: 'invalid_body', detail: 'too long' })
+        : json(200, { messages: [], people: [], context: [], reactions: [] }),
+    );
+  });
+
+  it('holds up the messages after it, which say so until it is given up', async () => {
+    for (const text of texts) await circles.send('campus', 'a', text, null);
+    await wait(0);
+    const [first, second] = await unsent();
+    expect(first).toMatchObject({ state: 'failed', what: 'post' });
+    expect(second?.state).toBe('blocked');
+    expect(updates).toContainEqual({ update: 'timeline', campus_id: 'campus', circle_id: 'a' });
+    relay.mockImplementation(down);
+    updates.length = 0;
+    await circles.discard('campus', 'a', second?.state === 'blocked' ? second.by : '');
+    expect((await unsent()).map(({ state }) => state)).not.toContain('blocked');
+    expect(updates).toContainEqual({ update: 'timeline', campus_id: 'campus', circle_id: 'a' });
+  });
+});
+
 describe('what was read while offline', () => {
   beforeEach(async () => {
     await circles.campuses();

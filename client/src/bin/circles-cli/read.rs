@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use circles_client::{
     Client,
-    view::{Anchor, CampusView, CircleView, Connection, ConnectionProblem, Delivery, MessageView, Severity},
+    view::{Anchor, CampusView, CircleView, Connection, ConnectionProblem, Delivery, MessageView, Severity, Wrote},
 };
 use circles_protocol::{Seq, UnixMs};
 use serde_json::json;
@@ -127,10 +127,24 @@ pub fn message(circle: &CircleView, it: &MessageView, json: bool) -> Result<()> 
     let mark = match &it.delivery {
         Delivery::Sent => String::new(),
         Delivery::Queued | Delivery::Sending => "  (not sent yet)".to_owned(),
-        Delivery::Failed { reason } => format!("  (not sent: {reason})"),
+        Delivery::Blocked { .. } => "  (waits behind a message that was not sent)".to_owned(),
+        Delivery::Failed { what, reason, text } => {
+            let text = text.as_deref().map(|it| format!("; the text was: {it}")).unwrap_or_default();
+            format!("  ({}: {reason}{text})", not_done(*what))
+        }
     };
     say!("{} {} <{}> {text}{mark}", when(it.at)?, circle.name, it.author.name);
     Ok(())
+}
+
+/// That something was refused, in words.
+fn not_done(what: Wrote) -> &'static str {
+    match what {
+        Wrote::Post => "not sent",
+        Wrote::Edit => "edit not sent",
+        Wrote::Delete => "not deleted",
+        Wrote::React => "reaction not sent",
+    }
 }
 
 /// A moment, to the minute, in this computer's time zone.

@@ -55,6 +55,8 @@ export class Campus implements Known {
   });
   /** Circles whose people were asked for because one of them was not known. */
   private readonly asked = new Set<string>();
+  /** The first post of each circle that was refused, as it is shown. */
+  private readonly refused = new Map<string, string | undefined>();
   private readonly markers: ReadMarkers;
   private readonly mutes: OwnStates<boolean>;
   private readonly drafts: OwnStates<DraftView>;
@@ -139,7 +141,7 @@ export class Campus implements Known {
 
   /** A message just written, as it is shown. */
   written(entry: Entry): MessageView {
-    return unsentView(entry, this.log(entry.circle), this);
+    return this.unsentView(entry);
   }
 
   async fill(id: string, from: number, to: number): Promise<void> {
@@ -167,9 +169,15 @@ export class Campus implements Known {
     const views = messages.flatMap((id): MessageView[] => {
       const held = log.get(id);
       const post = this.outbox.post(id);
-      return held ? [this.message(held)] : post ? [unsentView(post, log, this)] : [];
+      return held ? [this.message(held)] : post ? [this.unsentView(post)] : [];
     });
     this.emit({ update: 'messages', campus_id: this.id, circle_id: circle, messages: views, discarded });
+    const refused = this.outbox.refused(circle)?.key;
+    if (refused !== this.refused.get(circle)) {
+      this.refused.set(circle, refused);
+      // What waits behind it says so, or no longer.
+      this.emit({ update: 'timeline', campus_id: this.id, circle_id: circle });
+    }
     this.circleChanged(circle);
     this.sender.kick();
   }
@@ -576,7 +584,11 @@ export class Campus implements Known {
     const log = this.log(circle);
     return this.outbox.entries
       .filter((entry) => entry.circle === circle && entry.work.op === 'post' && !log.get(entry.message))
-      .map((entry) => unsentView(entry, log, this));
+      .map((entry) => this.unsentView(entry));
+  }
+
+  private unsentView(entry: Entry): MessageView {
+    return unsentView(entry, this.log(entry.circle), this, this.outbox.refused(entry.circle));
   }
 }
 

@@ -1,6 +1,7 @@
 /** From the relay's entities to what is shown. Pure. */
 import type { CircleState } from '../../generated/CircleState';
 import type { CircleView } from '../../generated/CircleView';
+import type { Delivery } from '../../generated/Delivery';
 import type { Message } from '../../generated/Message';
 import type { MessageView } from '../../generated/MessageView';
 import type { Person } from '../../generated/Person';
@@ -66,8 +67,10 @@ export function circleView(
 }
 
 export function messageView(message: Message, log: CircleLog, known: Known, waiting: Entry[]): MessageView {
-  const edit = waiting.findLast((entry) => entry.work.op === 'edit');
-  const gone = waiting.some(({ work }) => work.op === 'delete' || work.op === 'withdraw');
+  // What was refused is not as they wanted it, and nobody must believe that it is.
+  const hopeful = waiting.filter((entry) => entry.state !== 'failed');
+  const edit = hopeful.findLast((entry) => entry.work.op === 'edit');
+  const gone = hopeful.some(({ work }) => work.op === 'delete' || work.op === 'withdraw');
   const removed = gone || message.deleted_at !== null;
   const pending = waiting.find((entry) => entry.state === 'failed') ?? waiting.find((e) => e.work.op !== 'react');
   const early = message.written_at !== null && message.created_at - message.written_at > WRITTEN_MS;
@@ -87,7 +90,8 @@ export function messageView(message: Message, log: CircleLog, known: Known, wait
   };
 }
 
-export function unsentView(entry: Entry, log: CircleLog, known: Known): MessageView {
+/** `refused`: the first post of its circle that was. */
+export function unsentView(entry: Entry, log: CircleLog, known: Known, refused?: Entry): MessageView {
   const work = entry.work.op === 'post' ? entry.work : { text: '', reply_to: null };
   return {
     id: entry.message,
@@ -101,12 +105,17 @@ export function unsentView(entry: Entry, log: CircleLog, known: Known): MessageV
     written_at: null,
     edited: false,
     deleted: false,
-    delivery: delivery(entry),
+    delivery:
+      entry.state === 'queued' && refused && refused.key < entry.key
+        ? { state: 'blocked', by: refused.message }
+        : delivery(entry),
   };
 }
 
-function delivery(entry: Entry): MessageView['delivery'] {
-  return entry.state === 'failed' ? { state: 'failed', reason: entry.reason ?? '' } : { state: entry.state };
+function delivery({ state, reason, work }: Entry): Delivery {
+  if (state !== 'failed') return { state };
+  const what = work.op === 'withdraw' ? 'delete' : work.op;
+  return { state, what, reason, text: work.op === 'edit' ? work.text : null };
 }
 
 function replyView(id: string, log: CircleLog, known: Known): ReplyView {
