@@ -467,6 +467,14 @@ view! {
             /// They now.
             circles: Vec<CircleView>,
         },
+        /// Circles are not to be seen any more: one was removed from a private one, or it is gone. Nothing of them stays on
+        /// the screen.
+        CirclesGone {
+            /// Their campus.
+            campus_id: CampusId,
+            /// They.
+            circles: Vec<CircleId>,
+        },
         /// Messages came or changed, at most 100.
         Messages {
             /// Their campus.
