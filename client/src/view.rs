@@ -72,12 +72,14 @@ view! {
         pub at: UnixMs,
         /// Circles are still compared: the number below can grow.
         pub comparing: bool,
-        /// How many messages of one's own, edits and deletions were put into the outbox again.
+        /// How many messages of one's own, edits and deletions were put into the outbox again; they may still wait there.
         pub offered: u32,
     }
 
     /// A message of a history before that the relay does not have any more.
     pub struct KeptMessage {
+        /// The message.
+        pub id: MessageId,
         /// The name that its circle had.
         pub circle: String,
         /// Who wrote it.

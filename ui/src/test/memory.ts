@@ -165,7 +165,7 @@ export class Memory implements Circles {
     if (this.campus) this.emit({ update: 'campus', campus: this.campus });
   };
   kept = async () => [
-    { circle: 'rust', author: 'Aylin', text: 'the pan is in the cellar', at: Date.UTC(2026, 10, 23) },
+    { id: 'kept', circle: 'rust', author: 'Aylin', text: 'the pan is in the cellar', at: Date.UTC(2026, 10, 23) },
   ];
   status = async () => [];
   editProfile = async () => undefined;

@@ -172,7 +172,7 @@ pub async fn status(client: &Client, json: bool) -> Result<()> {
         }
         if let Some(it) = status.campus.renewal {
             let comparing = if it.comparing { "; still comparing" } else { "" };
-            say!("  the relay was set back to an earlier state: {} things sent to it again{comparing}", it.offered);
+            say!("  the relay was set back to an earlier state: {} things go to it again{comparing}", it.offered);
         }
         if status.campus.kept > 0 {
             say!("  {} messages that the relay lost are kept on this device", status.campus.kept);
