@@ -30,7 +30,7 @@ use crate::{
         campuses::{self, CampusRow, LanRow},
         drafts, history, mutes,
         outbox::{self, Intent},
-        views,
+        stranded, views,
     },
     engine::{Engine, Parts},
     error::ClientError,
@@ -43,7 +43,7 @@ use crate::{
     token::Tokens,
     view::{
         Anchor, CampusStatus, CampusView, CircleView, DeviceView, DraftView, Finding, InviteView, KeptMessage,
-        MadeInviteView, MessageView, NearbyView, NewInvite, PersonView, TimelineView, TokenPlace, Update,
+        MadeInviteView, MessageView, NearbyView, NewInvite, PersonView, StrandedView, TimelineView, TokenPlace, Update,
     },
 };
 
@@ -388,6 +388,12 @@ impl Client {
         self.0.cache.read(move |conn| Ok(history::kept(conn, campus)?)).await
     }
 
+    /// What was not sent in circles that one is not in any more. [`Client::discard`] gives it up.
+    pub async fn stranded(&self, campus: CampusId) -> Answer<Vec<StrandedView>> {
+        let eyes = self.engine(campus)?.eyes();
+        self.0.cache.read(move |conn| Ok(stranded::all(conn, eyes)?)).await
+    }
+
     /// The person has seen what there is to tell of a campus: an absence, or another history of the relay.
     pub async fn put_notices_aside(&self, campus: CampusId) -> Answer<()> {
         self.engine(campus)?.put_notices_aside().await
@@ -406,6 +412,7 @@ impl Client {
                     cursor: row.cursor.map(|it| it.to_string()),
                     set_aside: row.set_aside,
                     circles: circles.map(|it| views::circle_status(conn, eyes, &it)).collect::<Result<_, _>>()?,
+                    stranded: stranded::all(conn, eyes)?,
                 })
             });
             all.push(status.await?);

@@ -45,6 +45,8 @@ view! {
         pub renewal: Option<Renewal>,
         /// Messages of a history before that only this device has, as far as it knows.
         pub kept: u32,
+        /// How much one wrote that was not sent, in circles that one is not in any more.
+        pub stranded: u32,
         /// What was missed while one was away, once all of it is here; until the person puts it aside.
         pub absence: Option<Absence>,
     }
@@ -88,6 +90,24 @@ view! {
         pub text: String,
         /// When.
         pub at: UnixMs,
+    }
+
+    /// What one wrote or did in a circle that one is not in any more, and that was not sent.
+    pub struct StrandedView {
+        /// The message that it is or was about.
+        pub message_id: MessageId,
+        /// The circle.
+        pub circle_id: CircleId,
+        /// Its name, if it is still known.
+        pub circle: Option<String>,
+        /// What it is.
+        pub what: Wrote,
+        /// The text, or the reaction; empty for a deletion.
+        pub text: String,
+        /// When it was written.
+        pub at: UnixMs,
+        /// Why it was not sent; none if it waits.
+        pub reason: Option<String>,
     }
 
     /// How it stands with the relay. The words for it are the interface's.
@@ -548,8 +568,10 @@ view! {
         pub cursor: Option<String>,
         /// Events that could not be understood and were set aside.
         pub set_aside: u32,
-        /// Each circle.
+        /// Each circle that one is in.
         pub circles: Vec<CircleStatus>,
+        /// What was not sent in circles that one is not in any more.
+        pub stranded: Vec<StrandedView>,
     }
 
     /// What is held of a circle.

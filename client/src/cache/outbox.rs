@@ -5,7 +5,7 @@ use circles_protocol::{CampusId, CircleId, MessageId, Seq, UnixMs};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Blob, uuid};
+use super::{Blob, uuid, views::Eyes};
 use crate::{
     error::ClientError,
     limits::{DRAFT_REST, OUTBOX_MAX},
@@ -235,6 +235,18 @@ pub fn of_circle(conn: &Connection, campus: CampusId, circle: CircleId) -> rusql
     conn.prepare_cached(&format!("SELECT {COLUMNS} FROM outbox WHERE campus = ?1 AND circle = ?2 ORDER BY n"))?
         .query_map(params![campus.blob(), circle.blob()], item)?
         .collect()
+}
+
+/// What waits or failed in circles that one is not in, in the order written.
+pub fn of_others_circles(conn: &Connection, eyes: Eyes) -> rusqlite::Result<Vec<Item>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM outbox WHERE campus = ?1 AND kind NOT IN {OWN_STATES} AND NOT EXISTS
+           (SELECT 1 FROM membership WHERE membership.campus = outbox.campus AND membership.circle = outbox.circle
+              AND membership.person = ?2 AND membership.state = 'joined')
+         ORDER BY n"
+    ))?
+    .query_map(params![eyes.campus.blob(), eyes.me.blob()], item)?
+    .collect()
 }
 
 /// What waits or failed for one message, in the order written.

@@ -229,6 +229,29 @@ describe('what the relay refuses', () => {
   });
 });
 
+describe('what was not sent in a circle that closed to one', () => {
+  it('is told with the campus, until it is given up', async () => {
+    await circles.campuses();
+    source(0).say('hello', {}, 'e.9');
+    relay.mockImplementation((_, init) =>
+      init.method === 'POST' ? json(403, { code: 'not_member', detail: 'no' }) : json(200, { circles: [] }),
+    );
+    const entity = { kind: 'membership', circle_id: 'a', person_id: 'me', state: 'removed', version: 10 };
+    source(0).say('change', { pos: 10, prev: 9, scope: 'circle:a', entity }, 'e.10');
+    await wait(300);
+    await circles.send('campus', 'a', 'an hour of work', null);
+    await wait(0);
+    const stranded = () => circles.stranded('campus');
+    expect(await stranded()).toMatchObject([{ circle_id: 'a', what: 'post', text: 'an hour of work' }]);
+    expect((await stranded())[0]?.reason).not.toBeNull();
+    const told = updates.findLast(({ update }) => update === 'campus');
+    expect(told).toMatchObject({ campus: { stranded: 1 } });
+    await circles.discard('campus', 'a', (await stranded())[0]?.message_id ?? '');
+    expect(await stranded()).toEqual([]);
+    expect(updates.findLast(({ update }) => update === 'campus')).toMatchObject({ campus: { stranded: 0 } });
+  });
+});
+
 describe('what was read while offline', () => {
   beforeEach(async () => {
     await circles.campuses();

@@ -120,6 +120,7 @@ export function httpCircles(): Circles {
     // The browser keeps no history: it has nothing that the relay could lose.
     putNoticesAside: async () => undefined,
     kept: async () => [],
+    stranded: async () => campus().stranded(),
     status: async () => [],
 
     editProfile: async (_, name, hue) => void (await request('PATCH', '/me', { name, hue })),

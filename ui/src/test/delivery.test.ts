@@ -2,11 +2,14 @@ import { cleanup, fireEvent, render, screen } from '@testing-library/svelte';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import DeliveryState from '../components/DeliveryState.svelte';
 import MessageRow from '../components/MessageRow.svelte';
+import NotSent from '../components/NotSent.svelte';
+import Sidebar from '../components/Sidebar.svelte';
 import type { Delivery } from '../generated/Delivery';
 import type { MessageView } from '../generated/MessageView';
 import { serve } from '../lib/api';
 import { Composer } from '../state/composer.svelte';
 import { Timeline } from '../state/timeline.svelte';
+import { view } from '../state/view.svelte';
 import { Memory } from './memory';
 
 let memory: Memory;
@@ -58,4 +61,32 @@ it('a message behind one that was not sent says so, and leads to it', async () =
   screen.getByText('Waits behind a message that was not sent');
   await fireEvent.click(screen.getByRole('button', { name: 'Show it' }));
   expect(document.activeElement).toBe(screen.getByRole('button', { name: 'Retry' }));
+});
+
+it('what was not sent in a circle that one is not in any more is there to copy and to give up', async () => {
+  memory.lost = [
+    {
+      message_id: 'm',
+      circle_id: 'kitchen',
+      circle: null,
+      what: 'post',
+      text: 'an hour of work',
+      at: 0,
+      reason: 'You are not a member of this circle.',
+    },
+  ];
+  const campus = { ...(memory.campus ?? expect.fail('a campus')), stranded: 1 };
+  render(Sidebar, { campus });
+  await fireEvent.click(screen.getByRole('button', { name: '1 not sent, in circles you are not in' }));
+  expect(view.dialog).toBe('not-sent');
+
+  HTMLDialogElement.prototype.showModal ??= function open(this: HTMLDialogElement) {
+    this.open = true;
+  };
+  render(NotSent, { campus, onclose: () => undefined });
+  await screen.findByText('an hour of work');
+  screen.getByText('You are not a member of this circle.');
+  screen.getByRole('button', { name: 'Copy' });
+  await fireEvent.click(screen.getByRole('button', { name: 'Discard' }));
+  await screen.findByText('Nothing any more.');
 });

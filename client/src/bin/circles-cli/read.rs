@@ -193,6 +193,12 @@ pub async fn status(client: &Client, json: bool) -> Result<()> {
                 it.failed
             );
         }
+        for it in status.stranded {
+            let circle = it.circle.unwrap_or_else(|| "a circle that is gone".to_owned());
+            let state =
+                it.reason.map_or_else(|| "waits".to_owned(), |reason| format!("{}: {reason}", not_done(it.what)));
+            say!("  in {circle}, which you are not in any more: {} ({state})", it.text);
+        }
     }
     Ok(())
 }

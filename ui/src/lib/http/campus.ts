@@ -18,6 +18,7 @@ import type { Mute } from '../../generated/Mute';
 import type { OnlineMembers } from '../../generated/OnlineMembers';
 import type { Person } from '../../generated/Person';
 import type { Receipt } from '../../generated/Receipt';
+import type { StrandedView } from '../../generated/StrandedView';
 import type { TimelineView } from '../../generated/TimelineView';
 import type { Update } from '../../generated/Update';
 import { failure, isFailure } from '../failure';
@@ -32,7 +33,7 @@ import { Stream } from './stream';
 import { CircleLog, windowOf } from './timeline';
 import { turnOf } from './turn';
 import { Typing } from './typing';
-import { circleView, messageView, personOf, personView, unsentView, type Known } from './views';
+import { circleView, messageView, personOf, personView, strandedView, unsentView, type Known } from './views';
 
 /** Pages of people who are online, with 1,000 each: the largest circle of a campus. */
 const ONLINE_PAGES_MAX = 50;
@@ -115,8 +116,16 @@ export class Campus implements Known {
       token_place: 'cookie',
       renewal: null,
       kept: 0,
+      stranded: this.stranded().length,
       absence: null,
     };
+  }
+
+  /** What was not sent in circles that one is not in any more. */
+  stranded(): StrandedView[] {
+    return this.outbox.entries.flatMap((it) =>
+      this.isIn(it.circle) ? [] : strandedView(it, this.states.get(it.circle)),
+    );
   }
 
   circles(): CircleView[] {
@@ -179,6 +188,7 @@ export class Campus implements Known {
       this.emit({ update: 'timeline', campus_id: this.id, circle_id: circle });
     }
     this.circleChanged(circle);
+    if (!this.isIn(circle)) this.emit({ update: 'campus', campus: this.view() });
     this.sender.kick();
   }
 
@@ -534,6 +544,7 @@ export class Campus implements Known {
           const gone = [...before.values()].filter(({ circle }) => !this.states.has(circle.id));
           const left = gone.map((state) => ({ ...this.circle(state), joined: false }));
           if (left.length > 0) this.emit({ update: 'circles', campus_id: this.id, circles: left });
+          this.emit({ update: 'campus', campus: this.view() });
           this.emit({ update: 'timeline', campus_id: this.id, circle_id: null });
         },
         // Offline: the stream tells all of it again from its cursor, or the next snapshot does.
@@ -553,6 +564,10 @@ export class Campus implements Known {
       this.outbox.landed(message);
     }
     for (const reaction of page.reactions) log.reaction(reaction);
+  }
+
+  private isIn(id: string): boolean {
+    return this.states.get(id)?.membership?.state === 'joined';
   }
 
   private log(id: string): CircleLog {

@@ -9,6 +9,7 @@ import type { PersonView } from '../../generated/PersonView';
 import type { Reaction } from '../../generated/Reaction';
 import type { ReactionView } from '../../generated/ReactionView';
 import type { ReplyView } from '../../generated/ReplyView';
+import type { StrandedView } from '../../generated/StrandedView';
 import type { Entry } from './outbox';
 import type { CircleLog } from './timeline';
 
@@ -140,4 +141,13 @@ function reactionViews(reactions: Reaction[], known: Known): ReactionView[] {
     mine: all.some((reaction) => reaction.person_id === known.me.id),
     names: all.slice(0, NAMES_MAX).map((reaction) => personOf(known, reaction.person_id).name),
   }));
+}
+
+/** Nothing for a message that was given up. */
+export function strandedView(entry: Entry, state: CircleState | undefined): StrandedView[] {
+  const { message, circle, work, written_at, reason } = entry;
+  if (work.op === 'withdraw') return [];
+  const text = work.op === 'react' ? work.emoji : work.op === 'delete' ? '' : work.text;
+  const named = { message_id: message, circle_id: circle, circle: state?.circle.name ?? null };
+  return [{ ...named, what: work.op, text, at: written_at, reason }];
 }
