@@ -30,7 +30,7 @@ use crate::{
         campuses::{self, CampusRow, LanRow},
         drafts, history, mutes,
         outbox::{self, Intent},
-        views,
+        stranded, views,
     },
     engine::{Engine, Parts},
     error::ClientError,
@@ -43,7 +43,7 @@ use crate::{
     token::Tokens,
     view::{
         Anchor, CampusStatus, CampusView, CircleView, DeviceView, DraftView, Finding, InviteView, KeptMessage,
-        MadeInviteView, MessageView, NearbyView, NewInvite, PersonView, TimelineView, TokenPlace, Update,
+        MadeInviteView, MessageView, NearbyView, NewInvite, PersonView, StrandedView, TimelineView, TokenPlace, Update,
     },
 };
 
@@ -388,6 +388,12 @@ impl Client {
         self.0.cache.read(move |conn| Ok(history::kept(conn, campus)?)).await
     }
 
+    /// What was not sent in circles that one is not in any more. [`Client::discard`] gives it up.
+    pub async fn stranded(&self, campus: CampusId) -> Answer<Vec<StrandedView>> {
+        let eyes = self.engine(campus)?.eyes();
+        self.0.cache.read(move |conn| Ok(stranded::all(conn, eyes)?)).await
+    }
+
     /// The person has seen what there is to tell of a campus: an absence, or another history of the relay.
     pub async fn put_notices_aside(&self, campus: CampusId) -> Answer<()> {
         self.engine(campus)?.put_notices_aside().await
@@ -406,6 +412,7 @@ impl Client {
                     cursor: row.cursor.map(|it| it.to_string()),
                     set_aside: row.set_aside,
                     circles: circles.map(|it| views::circle_status(conn, eyes, &it)).collect::<Result<_, _>>()?,
+                    stranded: stranded::all(conn, eyes)?,
                 })
             });
             all.push(status.await?);
@@ -585,7 +592,8 @@ impl Client {
         self.engine(campus)?.messages(circle, &query).await
     }
 
-    /// Puts a message into the outbox. It is durable when this returns.
+    /// Puts a message into the outbox. It is durable when this returns. What stands in the composer stays: it may be
+    /// something else.
     pub async fn send(
         &self,
         campus: CampusId,
@@ -596,6 +604,29 @@ impl Client {
         let text = checked(valid_text(text, &()), "text", text)?;
         let id = MessageId::new();
         self.write(campus, circle, Some(id), Intent::Post { text, reply_to }).await?;
+        self.written(campus, circle, id).await
+    }
+
+    /// [`Client::send`] for what stood in the circle's composer, which is empty when this returns: a crash leaves the text in
+    /// one of the two places, and nobody sends it twice.
+    pub async fn send_composed(
+        &self,
+        campus: CampusId,
+        circle: CircleId,
+        text: &str,
+        reply_to: Option<MessageId>,
+    ) -> Answer<MessageView> {
+        let text = checked(valid_text(text, &()), "text", text)?;
+        let engine = self.engine(campus)?;
+        let (id, now) = (MessageId::new(), self.now());
+        let post = Intent::Post { text, reply_to };
+        self.0.cache.write(Durability::Outbox, move |conn| drafts::send(conn, campus, circle, id, &post, now)).await?;
+        engine.wrote(Touched::of(circle, Some(id)));
+        self.written(campus, circle, id).await
+    }
+
+    /// A message that was put into the outbox just now, as it is shown.
+    async fn written(&self, campus: CampusId, circle: CircleId, id: MessageId) -> Answer<MessageView> {
         let engine = self.engine(campus)?;
         engine.types(circle, false);
         let eyes = engine.eyes();
@@ -610,16 +641,19 @@ impl Client {
         let text = checked(valid_text(text, &()), "text", text)?;
         let engine = self.engine(campus)?;
         let now = self.now();
-        self.0
+        let rewritten = self
+            .0
             .cache
             .write(Durability::Outbox, move |conn| {
-                if outbox::rewrite(conn, campus, message, &text)? {
-                    return Ok(());
+                let rewritten = outbox::rewrite(conn, campus, message, &text)?;
+                if !rewritten {
+                    outbox::push(conn, campus, circle, Some(message), &Intent::Edit { text }, now)?;
                 }
-                outbox::push(conn, campus, circle, Some(message), &Intent::Edit { text }, now)
+                Ok(rewritten)
             })
             .await?;
-        engine.wrote(Touched::of(circle, Some(message)));
+        let touched = if rewritten { Touched::held_up } else { Touched::of };
+        engine.wrote(touched(circle, Some(message)));
         Ok(())
     }
 
@@ -627,7 +661,8 @@ impl Client {
     pub async fn delete(&self, campus: CampusId, circle: CircleId, message: MessageId) -> Answer<()> {
         let engine = self.engine(campus)?;
         let now = self.now();
-        self.0
+        let discarded = self
+            .0
             .cache
             .write(Durability::Outbox, move |conn| {
                 let items = outbox::of_message(conn, campus, message)?;
@@ -636,12 +671,14 @@ impl Client {
                     items.iter().any(|it| matches!(it.intent, Intent::Post { .. }) && !on_its_way.contains(&it.state));
                 if unsent {
                     outbox::discard(conn, campus, message)?;
-                    return Ok(());
+                } else {
+                    outbox::push(conn, campus, circle, Some(message), &Intent::Delete, now)?;
                 }
-                outbox::push(conn, campus, circle, Some(message), &Intent::Delete, now)
+                Ok(unsent)
             })
             .await?;
-        engine.wrote(Touched::of(circle, Some(message)));
+        let touched = if discarded { Touched::held_up } else { Touched::of };
+        engine.wrote(touched(circle, Some(message)));
         Ok(())
     }
 
@@ -662,7 +699,7 @@ impl Client {
     pub async fn retry(&self, campus: CampusId, circle: CircleId, message: MessageId) -> Answer<()> {
         let engine = self.engine(campus)?;
         self.0.cache.write(Durability::Outbox, move |conn| Ok(outbox::retry(conn, campus, message)?)).await?;
-        engine.wrote(Touched::of(circle, Some(message)));
+        engine.wrote(Touched::held_up(circle, Some(message)));
         Ok(())
     }
 
@@ -670,7 +707,7 @@ impl Client {
     pub async fn discard(&self, campus: CampusId, circle: CircleId, message: MessageId) -> Answer<()> {
         let engine = self.engine(campus)?;
         self.0.cache.write(Durability::Outbox, move |conn| Ok(outbox::discard(conn, campus, message)?)).await?;
-        engine.wrote(Touched::of(circle, Some(message)));
+        engine.wrote(Touched::held_up(circle, Some(message)));
         Ok(())
     }
 

@@ -45,6 +45,8 @@ view! {
         pub renewal: Option<Renewal>,
         /// Messages of a history before that only this device has, as far as it knows.
         pub kept: u32,
+        /// How much one wrote that was not sent, in circles that one is not in any more.
+        pub stranded: u32,
         /// What was missed while one was away, once all of it is here; until the person puts it aside.
         pub absence: Option<Absence>,
     }
@@ -72,12 +74,14 @@ view! {
         pub at: UnixMs,
         /// Circles are still compared: the number below can grow.
         pub comparing: bool,
-        /// How many messages of one's own, edits and deletions were put into the outbox again.
+        /// How many messages of one's own, edits and deletions were put into the outbox again; they may still wait there.
         pub offered: u32,
     }
 
     /// A message of a history before that the relay does not have any more.
     pub struct KeptMessage {
+        /// The message.
+        pub id: MessageId,
         /// The name that its circle had.
         pub circle: String,
         /// Who wrote it.
@@ -86,6 +90,24 @@ view! {
         pub text: String,
         /// When.
         pub at: UnixMs,
+    }
+
+    /// What one wrote or did in a circle that one is not in any more, and that was not sent.
+    pub struct StrandedView {
+        /// The message that it is or was about.
+        pub message_id: MessageId,
+        /// The circle.
+        pub circle_id: CircleId,
+        /// Its name, if it is still known.
+        pub circle: Option<String>,
+        /// What it is.
+        pub what: Wrote,
+        /// The text, or the reaction; empty for a deletion.
+        pub text: String,
+        /// When it was written.
+        pub at: UnixMs,
+        /// Why it was not sent; none if it waits.
+        pub reason: Option<String>,
     }
 
     /// How it stands with the relay. The words for it are the interface's.
@@ -353,7 +375,7 @@ view! {
         pub author: PersonView,
         /// Whether that is oneself.
         pub mine: bool,
-        /// What they wrote; a pending edit is already shown. Markdown; empty if deleted.
+        /// What they wrote; an edit that waits is already shown. Markdown; empty if deleted.
         pub text: String,
         /// What it answers.
         pub reply: Option<ReplyView>,
@@ -367,7 +389,7 @@ view! {
         pub edited: bool,
         /// Whether it was deleted.
         pub deleted: bool,
-        /// How far it or its last edit got.
+        /// How far it, or what was last done to it, got.
         pub delivery: Delivery,
     }
 
@@ -402,13 +424,37 @@ view! {
         Sent,
         /// In the outbox, waiting for its turn or for the network.
         Queued,
+        /// In the outbox, behind another message of the circle that was refused: nothing goes on before the person decided
+        /// about that one.
+        Blocked {
+            /// The other message.
+            by: MessageId,
+        },
         /// Under way.
         Sending,
-        /// The relay refused it; the person can retry, edit or discard.
+        /// The relay refused it; the person can retry, change or discard it. What is shown is as it was before.
         Failed {
+            /// What was refused.
+            what: Wrote,
             /// Why, for people.
             reason: String,
+            /// Of an edit: the text that it had.
+            text: Option<String>,
         },
+    }
+
+    /// What one wrote or did.
+    #[derive(Copy)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Wrote {
+        /// A message.
+        Post,
+        /// Another text for one.
+        Edit,
+        /// The deletion of one.
+        Delete,
+        /// A reaction to one, or its end.
+        React,
     }
 
     /// What stands in a circle's composer.
@@ -442,6 +488,14 @@ view! {
             campus_id: CampusId,
             /// They now.
             circles: Vec<CircleView>,
+        },
+        /// Circles are not to be seen any more: one was removed from a private one, or it is gone. Nothing of them stays on
+        /// the screen.
+        CirclesGone {
+            /// Their campus.
+            campus_id: CampusId,
+            /// They.
+            circles: Vec<CircleId>,
         },
         /// Messages came or changed, at most 100.
         Messages {
@@ -514,8 +568,10 @@ view! {
         pub cursor: Option<String>,
         /// Events that could not be understood and were set aside.
         pub set_aside: u32,
-        /// Each circle.
+        /// Each circle that one is in.
         pub circles: Vec<CircleStatus>,
+        /// What was not sent in circles that one is not in any more.
+        pub stranded: Vec<StrandedView>,
     }
 
     /// What is held of a circle.

@@ -42,6 +42,11 @@ impl Touched {
         Self { circles: HashMap::from([(circle, message.into_iter().collect())]), ..Self::default() }
     }
 
+    /// A message of the outbox was refused, or is so no longer: what waits behind it says so.
+    pub fn held_up(circle: CircleId, message: Option<MessageId>) -> Self {
+        Self { timelines: HashSet::from([circle]), ..Self::of(circle, message) }
+    }
+
     /// Nothing changed.
     pub fn is_empty(&self) -> bool {
         self.circles.is_empty() && self.timelines.is_empty() && !self.people && !self.campus

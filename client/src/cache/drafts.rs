@@ -55,6 +55,19 @@ pub fn set(
     outbox::push(conn, campus, circle, None, &Intent::Draft(draft), now)
 }
 
+/// What stood in the composer is sent: in the transaction that puts it into the outbox, nothing stands there any more.
+pub fn send(
+    conn: &Connection,
+    campus: CampusId,
+    circle: CircleId,
+    id: MessageId,
+    post: &Intent,
+    now: UnixMs,
+) -> Result<(), ClientError> {
+    outbox::push(conn, campus, circle, Some(id), post, now)?;
+    set(conn, campus, circle, DraftView::default(), now)
+}
+
 /// Takes the relay's state, if it is newer. Whether it was.
 pub fn apply(conn: &Connection, campus: CampusId, it: &Draft) -> rusqlite::Result<bool> {
     let changed = conn
@@ -99,4 +112,66 @@ fn view(row: &Row<'_>, first: usize) -> rusqlite::Result<DraftView> {
         )
     };
     Ok(DraftView { text: row.get(first)?, reply_to: id(first + 1)?, editing: id(first + 2)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cache::empty, limits::OUTBOX_MAX};
+
+    fn post(text: &str) -> Intent {
+        Intent::Post { text: text.to_owned(), reply_to: None }
+    }
+
+    fn draft(text: &str) -> DraftView {
+        DraftView { text: text.to_owned(), ..DraftView::default() }
+    }
+
+    #[test]
+    fn what_is_sent_from_the_composer_stands_in_one_place_only_whenever_one_looks() {
+        let (mut conn, campus, circle) = (empty(), CampusId::new(), CircleId::new());
+        set(&conn, campus, circle, draft("half of i"), UnixMs(0)).unwrap();
+
+        let crashed = conn.transaction().unwrap();
+        send(&crashed, campus, circle, MessageId::new(), &post("half of it"), UnixMs(1)).unwrap();
+        drop(crashed);
+        assert_eq!(get(&conn, campus, circle).unwrap(), draft("half of i"));
+        assert_eq!(outbox::counts(&conn, campus, circle).unwrap(), (0, 0));
+
+        send(&conn, campus, circle, MessageId::new(), &post("half of it"), UnixMs(1)).unwrap();
+        assert_eq!(get(&conn, campus, circle).unwrap(), DraftView::default());
+        assert_eq!(outbox::counts(&conn, campus, circle).unwrap(), (1, 0));
+    }
+
+    #[test]
+    fn what_is_sent_before_it_rested_is_told_to_no_other_device_but_what_they_know_of_is_taken_back() {
+        let (conn, campus, circle) = (empty(), CampusId::new(), CircleId::new());
+        set(&conn, campus, circle, draft("hi"), UnixMs(0)).unwrap();
+        send(&conn, campus, circle, MessageId::new(), &post("hi"), UnixMs(1)).unwrap();
+        assert_eq!(outbox::waiting(&conn, campus, circle, "draft").unwrap(), None);
+
+        conn.execute(
+            "INSERT INTO draft (campus, circle, text, changed_at, version) VALUES (?1, ?2, 'a plan', 0, 7)",
+            params![campus.blob(), circle.blob()],
+        )
+        .unwrap();
+        send(&conn, campus, circle, MessageId::new(), &post("a plan"), UnixMs(2)).unwrap();
+        let told = outbox::waiting(&conn, campus, circle, "draft").unwrap();
+        assert_eq!(told, Some(Intent::Draft(DraftView::default())));
+    }
+
+    #[test]
+    fn what_finds_no_room_in_the_outbox_stays_in_the_composer() {
+        let (conn, campus, circle) = (empty(), CampusId::new(), CircleId::new());
+        conn.execute(
+            "WITH RECURSIVE some(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM some WHERE n < ?3)
+             INSERT INTO outbox (campus, circle, kind, body, written_at) SELECT ?1, ?2, 'post', '{}', 0 FROM some",
+            params![campus.blob(), circle.blob(), OUTBOX_MAX],
+        )
+        .unwrap();
+        set(&conn, campus, circle, draft("one more"), UnixMs(0)).unwrap();
+        let refused = send(&conn, campus, circle, MessageId::new(), &post("one more"), UnixMs(1));
+        assert!(matches!(refused, Err(ClientError::OutboxFull)), "{refused:?}");
+        assert_eq!(get(&conn, campus, circle).unwrap(), draft("one more"));
+    }
 }

@@ -295,13 +295,15 @@ pub fn kept_count(conn: &Connection, campus: CampusId) -> rusqlite::Result<u32> 
 
 /// The messages that the relay no longer has, by circle and in their order there; the newest if they are too many.
 pub fn kept(conn: &Connection, campus: CampusId) -> rusqlite::Result<Vec<KeptMessage>> {
-    let sql =
-        format!("SELECT circle_name, author, text, created_at, circle, seq {KEPT} ORDER BY created_at DESC LIMIT ?2");
+    let sql = format!(
+        "SELECT circle_name, author, text, created_at, circle, seq, id {KEPT} ORDER BY created_at DESC LIMIT ?2"
+    );
     let mut found: Vec<([u8; 16], i64, KeptMessage)> = conn
         .prepare_cached(&sql)?
         .query_map(params![campus.blob(), KEPT_MAX], |row| {
             let author = PersonId::from_uuid(uuid(row, 1)?);
             let message = KeptMessage {
+                id: MessageId::from_uuid(uuid(row, 6)?),
                 circle: row.get(0)?,
                 author: views::person(conn, campus, author)?.name,
                 text: row.get(2)?,

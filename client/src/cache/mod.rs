@@ -15,6 +15,7 @@ pub mod mutes;
 pub mod outbox;
 pub mod search;
 pub mod set_aside;
+pub mod stranded;
 pub mod views;
 
 use std::{

@@ -5,7 +5,7 @@ use circles_protocol::{CampusId, CircleId, MessageId, Seq, UnixMs};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Blob, uuid};
+use super::{Blob, uuid, views::Eyes};
 use crate::{
     error::ClientError,
     limits::{DRAFT_REST, OUTBOX_MAX},
@@ -131,7 +131,8 @@ fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
 }
 
 /// Adds an intent at the end of its circle's queue. What the person's devices agree on replaces one that waits, and is
-/// bounded by that.
+/// bounded by that. Another text or the deletion of a message replaces what was refused of the kind: it would wait behind
+/// it for ever.
 pub fn push(
     conn: &Connection,
     campus: CampusId,
@@ -151,6 +152,12 @@ pub fn push(
     } else if waiting >= OUTBOX_MAX {
         return Err(ClientError::OutboxFull);
     }
+    if let (Intent::Edit { .. } | Intent::Delete, Some(message)) = (intent, message) {
+        conn.prepare_cached(
+            "DELETE FROM outbox WHERE campus = ?1 AND message = ?2 AND kind IN ('edit', 'delete') AND state = 'failed'",
+        )?
+        .execute(params![campus.blob(), message.blob()])?;
+    }
     let body = serde_json::to_string(intent).map_err(|error| ClientError::Invalid(error.to_string()))?;
     conn.prepare_cached(
         "INSERT INTO outbox (campus, circle, message, kind, body, written_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -164,13 +171,20 @@ pub fn push(
 const RESTS: &str =
     "kind = 'draft' AND written_at > ?2 - ?3 AND written_at <= ?2 AND json_extract(body, '$.text') <> ''";
 
-/// The next item to send: the oldest whose circle has nothing failed before it (a failed message blocks only its circle).
+/// What must come before an item and was not sent. The posts of a circle keep their order, so a refused one holds up the later
+/// ones. Anything else concerns one message: it waits for that message's post, and for an edit or deletion of it that was
+/// refused. A refused reaction holds up nothing.
+const HELD_UP: &str = "EXISTS (SELECT 1 FROM outbox AS before
+    WHERE before.campus = it.campus AND before.circle = it.circle AND before.n < it.n
+      AND ((before.kind = 'post' AND before.state = 'failed' AND it.kind = 'post')
+        OR (before.message = it.message
+          AND (before.kind = 'post' OR (before.kind IN ('edit', 'delete') AND before.state = 'failed')))))";
+
+/// The next item to send: the oldest that nothing holds up.
 pub fn next(conn: &Connection, campus: CampusId, now: UnixMs) -> rusqlite::Result<Option<Item>> {
     conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM outbox AS it WHERE campus = ?1 AND state <> 'failed' AND NOT ({RESTS})
-           AND (kind IN {OWN_STATES} OR NOT EXISTS (SELECT 1 FROM outbox AS before
-                WHERE before.campus = it.campus AND before.circle = it.circle AND before.n < it.n
-                  AND before.state = 'failed' AND before.kind NOT IN {OWN_STATES}))
+           AND (kind IN {OWN_STATES} OR NOT {HELD_UP})
          ORDER BY n LIMIT 1"
     ))?
     .query_row(params![campus.blob(), now.0, DRAFT_REST_MS], item)
@@ -221,6 +235,18 @@ pub fn of_circle(conn: &Connection, campus: CampusId, circle: CircleId) -> rusql
     conn.prepare_cached(&format!("SELECT {COLUMNS} FROM outbox WHERE campus = ?1 AND circle = ?2 ORDER BY n"))?
         .query_map(params![campus.blob(), circle.blob()], item)?
         .collect()
+}
+
+/// What waits or failed in circles that one is not in, in the order written.
+pub fn of_others_circles(conn: &Connection, eyes: Eyes) -> rusqlite::Result<Vec<Item>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM outbox WHERE campus = ?1 AND kind NOT IN {OWN_STATES} AND NOT EXISTS
+           (SELECT 1 FROM membership WHERE membership.campus = outbox.campus AND membership.circle = outbox.circle
+              AND membership.person = ?2 AND membership.state = 'joined')
+         ORDER BY n"
+    ))?
+    .query_map(params![eyes.campus.blob(), eyes.me.blob()], item)?
+    .collect()
 }
 
 /// What waits or failed for one message, in the order written.
@@ -296,13 +322,20 @@ pub fn retry(conn: &Connection, campus: CampusId, message: MessageId) -> rusqlit
     )
 }
 
-/// Gives up what is unsent of a message: all of it, for a new message; else what failed or waits. What is already on its
-/// way cannot be called back, and stays.
-pub fn discard(conn: &Connection, campus: CampusId, message: MessageId) -> rusqlite::Result<usize> {
-    conn.execute(
-        "DELETE FROM outbox WHERE campus = ?1 AND message = ?2 AND state NOT IN ('sending', 'tried')",
-        params![campus.blob(), message.blob()],
-    )
+/// Gives up what is unsent of a message: all of it, for a new message; else what was refused, and if nothing was, what waits.
+/// What is already on its way cannot be called back, and stays.
+pub fn discard(conn: &Connection, campus: CampusId, message: MessageId) -> rusqlite::Result<()> {
+    let items = of_message(conn, campus, message)?;
+    let is_refused = |it: &Item| matches!(it.state, State::Failed(_));
+    let only_refused = items.iter().any(is_refused) && !items.iter().any(|it| matches!(it.intent, Intent::Post { .. }));
+    for it in items {
+        let is_out = matches!(it.state, State::Sending | State::Tried);
+        let given_up = if only_refused { is_refused(&it) } else { !is_out };
+        if given_up {
+            remove(conn, it.n)?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives another text to a new message that was not handed to the network yet, or was refused. False if it is too late
@@ -364,6 +397,33 @@ mod tests {
         write("", 13_100);
         assert_eq!(due(13_100), Some(draft("")), "it was sent or given up");
         assert_eq!(of_circle(&conn, campus, circle).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_was_refused_of_a_message_holds_up_that_message_alone_and_a_reaction_nothing() {
+        let (conn, campus, circle) = (empty(), CampusId::new(), CircleId::new());
+        let (one, other) = (MessageId::new(), MessageId::new());
+        let push = |it, intent: &Intent| push(&conn, campus, circle, Some(it), intent, UnixMs(0)).unwrap();
+        let due = || next(&conn, campus, UnixMs(0)).unwrap();
+        let refuse = || fail(&conn, due().expect("it waits").n, "no").unwrap();
+        let react = Intent::React { emoji: "👍".to_owned(), on: true };
+        let edit = |text: &str| Intent::Edit { text: text.to_owned() };
+        push(one, &react);
+        refuse();
+        push(one, &edit("refused"));
+        assert_eq!(due().map(|it| it.intent), Some(edit("refused")), "a refused reaction holds up nothing");
+        refuse();
+        push(one, &react);
+        assert_eq!(due().map(|it| it.n), None, "it waits for the edit of its message");
+        push(other, &edit("of another"));
+        assert_eq!(due().map(|it| it.message), Some(Some(other)));
+        remove(&conn, due().expect("it waits").n).unwrap();
+
+        push(one, &edit("better"));
+        assert_eq!(due().map(|it| it.intent), Some(react), "the new text took the refused one's place");
+        discard(&conn, campus, one).unwrap();
+        let left: Vec<_> = of_message(&conn, campus, one).unwrap().iter().map(|it| it.intent.kind()).collect();
+        assert_eq!(left, ["react", "edit"], "only what was refused is given up");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     limits::{PEOPLE_MAX, PREVIEW_CHARS},
     view::{
         Anchor, CircleStatus, CircleView, Delivery, LastMessage, MessageView, PersonView, ReactionView, ReplyView,
-        TimelineView,
+        TimelineView, Wrote,
     },
 };
 
@@ -336,11 +336,17 @@ impl Pending {
     }
 }
 
-fn delivery(state: &State) -> Delivery {
-    match state {
+fn delivery(item: &Item) -> Delivery {
+    let (what, text) = match &item.intent {
+        Intent::Edit { text } => (Wrote::Edit, Some(text.clone())),
+        Intent::Delete => (Wrote::Delete, None),
+        Intent::React { .. } => (Wrote::React, None),
+        Intent::Post { .. } | Intent::Read { .. } | Intent::Mute { .. } | Intent::Draft(_) => (Wrote::Post, None),
+    };
+    match &item.state {
         State::Queued | State::Tried => Delivery::Queued,
         State::Sending => Delivery::Sending,
-        State::Failed(reason) => Delivery::Failed { reason: reason.clone() },
+        State::Failed(reason) => Delivery::Failed { what, reason: reason.clone(), text },
     }
 }
 
@@ -381,19 +387,33 @@ fn unsent_view(conn: &Connection, eyes: Eyes, post: &Item, pending: &Pending) ->
         written_at: None,
         edited: false,
         deleted: false,
-        delivery: delivery(&post.state),
+        delivery: delivery(post),
     };
-    let state = view.delivery.clone();
-    overlay(&mut view, pending);
-    if let Delivery::Failed { .. } = state {
-        view.delivery = state;
+    let refused_before = pending.posts.iter().find(|it| it.n < post.n && matches!(it.state, State::Failed(_)));
+    if let (Delivery::Queued, Some(by)) = (&view.delivery, refused_before.and_then(|it| it.message)) {
+        view.delivery = Delivery::Blocked { by };
     }
+    // What was done to it meanwhile waits for it.
+    let own = view.delivery.clone();
+    overlay(&mut view, pending);
+    view.delivery = own;
     Ok(Some(view))
 }
 
-/// Shows what the person did already, with how far it got.
+/// Shows what the person did already, with how far it got. What was refused is not as they wanted it, and nobody must believe
+/// that it is.
 fn overlay(view: &mut MessageView, pending: &Pending) {
+    let mut refused = None;
     for item in pending.others.get(&view.id).into_iter().flatten() {
+        view.delivery = delivery(item);
+        if matches!(item.state, State::Failed(_)) {
+            refused.get_or_insert(view.delivery.clone());
+            // What came after another text or a deletion waits for that.
+            if matches!(item.intent, Intent::React { .. }) {
+                continue;
+            }
+            break;
+        }
         match &item.intent {
             Intent::Edit { text } => {
                 view.text.clone_from(text);
@@ -406,10 +426,9 @@ fn overlay(view: &mut MessageView, pending: &Pending) {
             Intent::React { emoji, on } => overlay_reaction(&mut view.reactions, emoji, *on),
             Intent::Post { .. } | Intent::Read { .. } | Intent::Mute { .. } | Intent::Draft(_) => {}
         }
-        view.delivery = delivery(&item.state);
-        if matches!(item.state, State::Failed(_)) {
-            break;
-        }
+    }
+    if let Some(refused) = refused {
+        view.delivery = refused;
     }
 }
 
@@ -500,6 +519,69 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cache::{apply::Apply, empty};
+
+    fn said(conn: &Connection, eyes: Eyes, circle: CircleId, text: &str) -> MessageId {
+        let id = MessageId::new();
+        let message = circles_protocol::Entity::Message(circles_protocol::Message {
+            id,
+            circle_id: circle,
+            seq: seq(1),
+            author_id: eyes.me,
+            text: text.to_owned(),
+            reply_to: None,
+            created_at: UnixMs(0),
+            written_at: None,
+            edited_at: None,
+            deleted_at: None,
+            version: 1_u64.try_into().expect("small"),
+        });
+        Apply::new(conn, eyes.campus, eyes.me).entity(&message).unwrap();
+        id
+    }
+
+    fn refuse(conn: &Connection, eyes: Eyes) {
+        let item = outbox::next(conn, eyes.campus, UnixMs(0)).unwrap().expect("something waits");
+        outbox::fail(conn, item.n, "no").unwrap();
+    }
+
+    #[test]
+    fn what_was_refused_of_a_message_is_told_and_not_shown_as_if_it_were_so() {
+        let (conn, circle) = (empty(), CircleId::new());
+        let eyes = Eyes { campus: CampusId::new(), me: PersonId::new() };
+        let id = said(&conn, eyes, circle, "as it is");
+        let react = Intent::React { emoji: "👍".to_owned(), on: true };
+        for (intent, what, text) in [
+            (Intent::Edit { text: "better".to_owned() }, Wrote::Edit, Some("better".to_owned())),
+            (Intent::Delete, Wrote::Delete, None),
+            (react, Wrote::React, None),
+        ] {
+            outbox::push(&conn, eyes.campus, circle, Some(id), &intent, UnixMs(0)).unwrap();
+            refuse(&conn, eyes);
+            let view = messages(&conn, eyes, circle, [id]).unwrap().remove(0);
+            assert_eq!((view.text.as_str(), view.deleted, view.edited), ("as it is", false, false));
+            assert!(view.reactions.is_empty());
+            assert_eq!(view.delivery, Delivery::Failed { what, reason: "no".to_owned(), text });
+            outbox::discard(&conn, eyes.campus, id).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_message_that_waits_behind_a_refused_one_says_behind_which() {
+        let (conn, circle) = (empty(), CircleId::new());
+        let eyes = Eyes { campus: CampusId::new(), me: PersonId::new() };
+        let (first, second) = (MessageId::new(), MessageId::new());
+        for id in [first, second] {
+            let post = Intent::Post { text: "text".to_owned(), reply_to: None };
+            outbox::push(&conn, eyes.campus, circle, Some(id), &post, UnixMs(0)).unwrap();
+        }
+        let waits = || messages(&conn, eyes, circle, [second]).unwrap().remove(0).delivery;
+        assert_eq!(waits(), Delivery::Queued);
+        refuse(&conn, eyes);
+        assert_eq!(waits(), Delivery::Blocked { by: first });
+        outbox::discard(&conn, eyes.campus, first).unwrap();
+        assert_eq!(waits(), Delivery::Queued);
+    }
 
     fn seq(value: u64) -> Seq {
         Seq::try_from(value).expect("small")

@@ -50,11 +50,11 @@ impl Engine {
             .cache
             .read(move |conn| {
                 let mut views = Vec::new();
-                let mut left = false;
+                let mut gone = Vec::new();
                 for id in circles {
                     match views::circle(conn, eyes, id)? {
                         Some(view) => views.push(view),
-                        None => left = true,
+                        None => gone.push(id),
                     }
                 }
                 let mut messages = Vec::new();
@@ -62,9 +62,9 @@ impl Engine {
                     if !timelines.contains(&circle) && ids.len() <= UPDATE_MESSAGES_MAX && !ids.is_empty() {
                         let wanted: Vec<_> = ids.into_iter().collect();
                         let found = views::messages(conn, eyes, circle, wanted.iter().copied())?;
-                        let gone: Vec<_> =
+                        let discarded: Vec<_> =
                             wanted.into_iter().filter(|id| !found.iter().any(|it| it.id == *id)).collect();
-                        messages.push((circle, Some((found, gone))));
+                        messages.push((circle, Some((found, discarded))));
                     } else if !touched.people && (!ids.is_empty() || timelines.contains(&circle)) {
                         // With people, all timelines are taken anew.
                         messages.push((circle, None));
@@ -78,10 +78,10 @@ impl Engine {
                         notices.push((circle, message));
                     }
                 }
-                Ok((views, left, messages, notices))
+                Ok((views, gone, messages, notices))
             })
             .await?;
-        let (views, left, messages, notices) = read;
+        let (views, gone, messages, notices) = read;
         for (circle_id, found) in messages {
             self.tell(match found {
                 Some((messages, discarded)) => {
@@ -105,11 +105,16 @@ impl Engine {
                 });
             }
         }
+        let outside = views.iter().any(|it| !it.joined);
         if !views.is_empty() {
             self.tell(Update::Circles { campus_id: eyes.campus, circles: views });
         }
-        if left {
-            self.tell(Update::Campuses);
+        if !gone.is_empty() || outside {
+            // What was not sent there is told with the campus.
+            self.tell(Update::Campus { campus: Box::new(self.view().await?) });
+        }
+        if !gone.is_empty() {
+            self.tell(Update::CirclesGone { campus_id: eyes.campus, circles: gone });
         }
         Ok(())
     }
@@ -149,5 +154,95 @@ impl Engine {
     pub(super) fn tell(&self, update: Update) {
         // Nobody may be listening, as in the command line.
         drop(self.0.updates.send(update));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use circles_protocol::{
+        CampusId, Circle, CircleKind, DeviceId, Entity, Membership, MembershipState, PersonId, Role, UnixMs,
+    };
+    use tokio::sync::broadcast;
+
+    use super::*;
+    use crate::{
+        api::Api,
+        cache::{
+            Cache,
+            campuses::{self, CampusRow},
+        },
+        engine::Parts,
+        outside::Outside,
+        view::TokenPlace,
+    };
+
+    #[tokio::test]
+    async fn who_is_removed_from_a_private_circle_is_told_that_it_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let outside = Outside::machine();
+        let cache = Cache::open(dir.path().to_owned(), outside.threads.clone()).await.unwrap();
+        let (campus, me, id) = (CampusId::new(), PersonId::new(), CircleId::new());
+        let relay: url::Url = "http://127.0.0.1:1".parse().unwrap();
+        let row = CampusRow {
+            id: campus,
+            name: "Nordhaus".to_owned(),
+            relay: relay.clone(),
+            lan: None,
+            person: me,
+            device: DeviceId::new(),
+            hosted: false,
+            cursor: None,
+            set_aside: 0,
+        };
+        cache.write(Durability::Cache, move |conn| Ok(campuses::insert(conn, &row, UnixMs(0))?)).await.unwrap();
+        let (updates, mut told) = broadcast::channel(16);
+        let parts = Parts {
+            campus,
+            me,
+            api: Api::new(relay, None).unwrap(),
+            sightings: None,
+            cache,
+            clock: Arc::new(|| UnixMs(0)),
+            token_place: TokenPlace::File,
+            updates,
+        };
+        let engine = Engine::start(parts, false);
+        let membership = move |state, version: u64| {
+            Entity::Membership(Membership {
+                circle_id: id,
+                person_id: me,
+                state,
+                role: Role::Member,
+                since: UnixMs(0),
+                version: version.try_into().expect("small"),
+            })
+        };
+        let circle = Entity::Circle(Circle {
+            id,
+            name: "kitchen".to_owned(),
+            topic: String::new(),
+            kind: CircleKind::Private,
+            created_by: me,
+            created_at: UnixMs(0),
+            version: 1_u64.try_into().expect("small"),
+        });
+        engine
+            .apply(move |apply| {
+                apply.entity(&circle)?;
+                Ok(apply.entity(&membership(MembershipState::Joined, 2))?)
+            })
+            .await
+            .unwrap();
+        while !matches!(told.recv().await.unwrap(), Update::Circles { circles, .. } if circles[0].joined) {}
+        engine.apply(move |apply| Ok(apply.entity(&membership(MembershipState::Removed, 3))?)).await.unwrap();
+        loop {
+            if let Update::CirclesGone { campus_id, circles } = told.recv().await.unwrap() {
+                assert_eq!((campus_id, circles), (campus, vec![id]));
+                break;
+            }
+        }
+        engine.stop().await;
     }
 }

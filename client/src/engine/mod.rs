@@ -23,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api::Api,
-    cache::{Cache, Durability, apply::Touched, campuses, history, views::Eyes},
+    cache::{Cache, Durability, apply::Touched, campuses, history, stranded, views::Eyes},
     error::ClientError,
     lan,
     outside::Clock,
@@ -213,6 +213,7 @@ impl Engine {
                     token_place,
                     renewal: history::renewal(conn, eyes.campus)?,
                     kept: history::kept_count(conn, eyes.campus)?,
+                    stranded: u32::try_from(stranded::all(conn, eyes)?.len()).unwrap_or(u32::MAX),
                     absence,
                 })
             })

@@ -203,7 +203,10 @@ impl Engine {
         let eyes = self.eyes();
         let reason = error.to_string();
         tracing::info!(%reason, kind = item.intent.kind(), "the relay refused what was written");
-        let touched = Touched::of(item.circle, item.message);
+        let touched = match item.intent {
+            Intent::Post { .. } => Touched::held_up(item.circle, item.message),
+            _ => Touched::of(item.circle, item.message),
+        };
         self.0
             .cache
             .write(Durability::Outbox, move |conn| {

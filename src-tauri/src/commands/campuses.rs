@@ -1,6 +1,6 @@
 //! Campuses: joining, hosting, leaving.
 
-use circles_client::view::{CampusStatus, CampusView, Failure, HostView, InviteView, KeptMessage};
+use circles_client::view::{CampusStatus, CampusView, Failure, HostView, InviteView, KeptMessage, StrandedView};
 use circles_protocol::CampusId;
 use tauri::State;
 
@@ -63,6 +63,11 @@ pub async fn put_notices_aside(shell: State<'_, Shell>, campus: CampusId) -> Ans
 #[tauri::command(rename_all = "snake_case")]
 pub async fn kept(shell: State<'_, Shell>, campus: CampusId) -> Answer<Vec<KeptMessage>> {
     Ok(shell.client().await?.kept(campus).await?)
+}
+
+#[tauri::command(rename_all = "snake_case")]
+pub async fn stranded(shell: State<'_, Shell>, campus: CampusId) -> Answer<Vec<StrandedView>> {
+    Ok(shell.client().await?.stranded(campus).await?)
 }
 
 #[tauri::command(rename_all = "snake_case")]

@@ -53,7 +53,7 @@ pub async fn send(
     text: String,
     reply_to: Option<MessageId>,
 ) -> Answer<MessageView> {
-    Ok(shell.client().await?.send(campus, circle, &text, reply_to).await?)
+    Ok(shell.client().await?.send_composed(campus, circle, &text, reply_to).await?)
 }
 
 #[tauri::command(rename_all = "snake_case")]

@@ -26,6 +26,7 @@ pub fn handler<R: Runtime>() -> impl Fn(Invoke<R>) -> bool + Send + Sync + 'stat
         campuses::reconnect,
         campuses::put_notices_aside,
         campuses::kept,
+        campuses::stranded,
         campuses::status,
         oneself::edit_profile,
         oneself::devices,

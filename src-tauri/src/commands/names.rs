@@ -14,6 +14,7 @@ pub const COMMANDS: &[&str] = &[
     "reconnect",
     "put_notices_aside",
     "kept",
+    "stranded",
     "status",
     "edit_profile",
     "devices",

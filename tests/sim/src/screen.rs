@@ -26,7 +26,11 @@ pub async fn follow(client: Client, device: Arc<Device>, campus: CampusId, mut u
                 }
                 false
             }
-            // Circles went, people were renamed, or updates were lost.
+            Ok(Update::CirclesGone { circles: gone, .. }) => {
+                lock(&device.shown).told.retain(|it| !gone.contains(&it.id));
+                false
+            }
+            // People were renamed, or updates were lost.
             Ok(Update::Campuses | Update::Timeline { circle_id: None, .. }) | Err(RecvError::Lagged(_)) => true,
             Ok(_) => false,
             Err(RecvError::Closed) => return,

@@ -47,6 +47,10 @@ renewal: Renewal | null,
  */
 kept: number, 
 /**
+ * How much one wrote that was not sent, in circles that one is not in any more.
+ */
+stranded: number, 
+/**
  * What was missed while one was away, once all of it is here; until the person puts it aside.
  */
 absence: Absence | null, };

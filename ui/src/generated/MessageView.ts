@@ -28,7 +28,7 @@ author: PersonView,
  */
 mine: boolean, 
 /**
- * What they wrote; a pending edit is already shown. Markdown; empty if deleted.
+ * What they wrote; an edit that waits is already shown. Markdown; empty if deleted.
  */
 text: string, 
 /**
@@ -56,6 +56,6 @@ edited: boolean,
  */
 deleted: boolean, 
 /**
- * How far it or its last edit got.
+ * How far it, or what was last done to it, got.
  */
 delivery: Delivery, };

@@ -14,6 +14,6 @@ at: UnixMs,
  */
 comparing: boolean, 
 /**
- * How many messages of one's own, edits and deletions were put into the outbox again.
+ * How many messages of one's own, edits and deletions were put into the outbox again; they may still wait there.
  */
 offered: number, };

@@ -23,7 +23,15 @@ campus_id: CampusId,
 /**
  * They now.
  */
-circles: Array<CircleView>, } | { "update": "messages", 
+circles: Array<CircleView>, } | { "update": "circles_gone", 
+/**
+ * Their campus.
+ */
+campus_id: CampusId, 
+/**
+ * They.
+ */
+circles: Array<CircleId>, } | { "update": "messages", 
 /**
  * Their campus.
  */

@@ -22,6 +22,7 @@ import type { NewInvite } from '../generated/NewInvite';
 import type { PersonView } from '../generated/PersonView';
 import type { QrView } from '../generated/QrView';
 import type { SearchView } from '../generated/SearchView';
+import type { StrandedView } from '../generated/StrandedView';
 import type { TimelineView } from '../generated/TimelineView';
 import type { Update } from '../generated/Update';
 
@@ -65,6 +66,8 @@ export interface Circles {
   putNoticesAside(campus: string): Promise<void>;
   /** The messages that only this device has, because the relay lost them: by circle, at most the 500 newest. */
   kept(campus: string): Promise<KeptMessage[]>;
+  /** What was not sent in circles that one is not in any more. `discard` gives it up. */
+  stranded(campus: string): Promise<StrandedView[]>;
   status(): Promise<CampusStatus[]>;
 
   // oneself
@@ -107,6 +110,7 @@ export interface Circles {
   search(campus: string, query: string, after: string | null, limit: number): Promise<SearchView>;
   /** The number of the first message that was sent at this time or later; `null`: all are older. May have to fetch. */
   firstSince(campus: string, circle: string, at: number): Promise<number | null>;
+  /** What stood in the composer: the circle's draft is empty from the same moment on. */
   send(campus: string, circle: string, text: string, replyTo: string | null): Promise<MessageView>;
   edit(campus: string, circle: string, message: string, text: string): Promise<void>;
   delete(campus: string, circle: string, message: string): Promise<void>;

@@ -186,9 +186,69 @@ describe('another tab', () => {
     expect(relay.mock.calls.filter(([, init]) => init.method === 'POST')).toEqual([]);
   });
 
+  it('finds no draft any more of what was sent here', async () => {
+    const draft = { text: 'hello', reply_to: null, editing: null };
+    await circles.setDraft('campus', 'a', draft);
+    await circles.send('campus', 'a', 'hello', null);
+    expect(await circles.draft('campus', 'a')).toMatchObject({ text: '' });
+    expect(localStorage.getItem('circles.draft.campus.a')).toBeNull();
+  });
+
   it('is told when this one sees the relay again', () => {
     source(0).say('hello', {}, 'e.9');
     expect(localStorage.getItem('circles.nudge.campus')).not.toBeNull();
+  });
+});
+
+describe('what the relay refuses', () => {
+  const unsent = async () =>
+    (await circles.timeline('campus', 'a', { at: 'latest' }, 1)).unsent.map(({ delivery }) => delivery);
+  const texts = ['one', 'two'];
+
+  beforeEach(async () => {
+    await circles.campuses();
+    relay.mockImplementation((_, init) =>
+      init.method === 'POST'
+        ? json(400, { code: 'invalid_body', detail: 'too long' })
+        : json(200, { messages: [], people: [], context: [], reactions: [] }),
+    );
+  });
+
+  it('holds up the messages after it, which say so until it is given up', async () => {
+    for (const text of texts) await circles.send('campus', 'a', text, null);
+    await wait(0);
+    const [first, second] = await unsent();
+    expect(first).toMatchObject({ state: 'failed', what: 'post' });
+    expect(second?.state).toBe('blocked');
+    expect(updates).toContainEqual({ update: 'timeline', campus_id: 'campus', circle_id: 'a' });
+    relay.mockImplementation(down);
+    updates.length = 0;
+    await circles.discard('campus', 'a', second?.state === 'blocked' ? second.by : '');
+    expect((await unsent()).map(({ state }) => state)).not.toContain('blocked');
+    expect(updates).toContainEqual({ update: 'timeline', campus_id: 'campus', circle_id: 'a' });
+  });
+});
+
+describe('what was not sent in a circle that closed to one', () => {
+  it('is told with the campus, until it is given up', async () => {
+    await circles.campuses();
+    source(0).say('hello', {}, 'e.9');
+    relay.mockImplementation((_, init) =>
+      init.method === 'POST' ? json(403, { code: 'not_member', detail: 'no' }) : json(200, { circles: [] }),
+    );
+    const entity = { kind: 'membership', circle_id: 'a', person_id: 'me', state: 'removed', version: 10 };
+    source(0).say('change', { pos: 10, prev: 9, scope: 'circle:a', entity }, 'e.10');
+    await wait(300);
+    await circles.send('campus', 'a', 'an hour of work', null);
+    await wait(0);
+    const stranded = () => circles.stranded('campus');
+    expect(await stranded()).toMatchObject([{ circle_id: 'a', what: 'post', text: 'an hour of work' }]);
+    expect((await stranded())[0]?.reason).not.toBeNull();
+    const told = updates.findLast(({ update }) => update === 'campus');
+    expect(told).toMatchObject({ campus: { stranded: 1 } });
+    await circles.discard('campus', 'a', (await stranded())[0]?.message_id ?? '');
+    expect(await stranded()).toEqual([]);
+    expect(updates.findLast(({ update }) => update === 'campus')).toMatchObject({ campus: { stranded: 0 } });
   });
 });
 

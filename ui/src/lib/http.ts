@@ -120,6 +120,7 @@ export function httpCircles(): Circles {
     // The browser keeps no history: it has nothing that the relay could lose.
     putNoticesAside: async () => undefined,
     kept: async () => [],
+    stranded: async () => campus().stranded(),
     status: async () => [],
 
     editProfile: async (_, name, hue) => void (await request('PATCH', '/me', { name, hue })),
@@ -174,7 +175,9 @@ export function httpCircles(): Circles {
     firstSince: (_, circle, at) => campus().firstSince(circle, at),
     async send(_, circle, text, reply_to) {
       campus().types(circle, false);
-      return campus().written(queue(circle, newId(), { op: 'post', text, reply_to }));
+      const entry = queue(circle, newId(), { op: 'post', text, reply_to });
+      campus().emptyDraft(circle);
+      return campus().written(entry);
     },
     async edit(_, circle, message, text) {
       if (campus().outbox.rewrite(message, text)) campus().changed(circle, [message]);

@@ -50,6 +50,7 @@ export function ipcCircles(): Circles {
     reconnect: (campus) => ask('reconnect', { campus }),
     putNoticesAside: (campus) => ask('put_notices_aside', { campus }),
     kept: (campus) => ask('kept', { campus }),
+    stranded: (campus) => ask('stranded', { campus }),
     status: () => ask('status'),
     editProfile: (campus, name, hue) => ask('edit_profile', { campus, name, hue }),
     devices: (campus) => ask('devices', { campus }),

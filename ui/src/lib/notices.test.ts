@@ -19,6 +19,6 @@ test('a relay that was set back is told in plain words, and what became of what 
   expect(renewalWords(it, 0)).toContain('Comparing what this device has');
   expect(renewalWords({ ...it, comparing: false }, 0)).toContain('Nothing is missing.');
   const said = renewalWords({ ...it, comparing: false, offered: 1 }, 5);
-  expect(said).toContain('1 thing that you wrote was sent to it again.');
+  expect(said).toContain('1 thing that you wrote goes to it again.');
   expect(said).toContain('5 messages that the relay lost are kept on this device.');
 });

@@ -19,8 +19,8 @@ export function absenceWords(it: Absence): string {
 export function renewalWords(it: Renewal, kept: number): string {
   const begun = `The relay was set back to an earlier state at ${clockTime(it.at)}.`;
   if (it.comparing) return `${begun} Comparing what this device has with it …`;
-  const sent = many(it.offered, 'thing that you wrote was', 'things that you wrote were');
-  const offered = it.offered === 0 ? '' : ` ${sent} sent to it again.`;
+  const sent = many(it.offered, 'thing that you wrote goes', 'things that you wrote go');
+  const offered = it.offered === 0 ? '' : ` ${sent} to it again.`;
   const lost = kept === 0 ? '' : ` ${keptWords(kept)}.`;
   return `${begun}${offered}${lost}${offered || lost ? '' : ' Nothing is missing.'}`;
 }

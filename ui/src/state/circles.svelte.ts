@@ -14,7 +14,7 @@ class Circles {
   unsent = $derived(this.list.reduce((sum, circle) => sum + circle.unsent, 0));
   unread = $derived(this.joined.reduce((sum, circle) => sum + (circle.muted ? 0 : circle.unread), 0));
 
-  private asking = new Set<{ campus: string; circles: CircleView[] }>();
+  private asking = new Set<{ campus: string; circles: CircleView[]; gone: string[] }>();
 
   get current(): CircleView | null {
     return this.list.find((circle) => circle.id === this.currentId) ?? null;
@@ -22,18 +22,20 @@ class Circles {
 
   async load(campus: string): Promise<void> {
     // What came while the answer was under way may be newer.
-    const heard = { campus, circles: [] as CircleView[] };
+    const heard = { campus, circles: [] as CircleView[], gone: [] as string[] };
     this.asking.add(heard);
     const list = await api()
       .circles(campus)
       .finally(() => this.asking.delete(heard));
     if (this.campusId !== campus) this.currentId = null;
     this.campusId = campus;
+    const was = this.current;
     this.list = list;
     this.apply(campus, heard.circles);
+    this.gone(campus, heard.gone);
     this.loaded = true;
     // A circle that one left or was removed from closes; nothing of it stays on screen.
-    if (this.current && !this.current.joined) this.currentId = null;
+    if (was && !this.current?.joined) this.currentId = null;
     if (!this.currentId) {
       const last = places.circle(campus);
       this.currentId = (this.joined.find((circle) => circle.id === last) ?? this.joined[0])?.id ?? null;
@@ -41,12 +43,24 @@ class Circles {
   }
 
   apply(campus: string, changed: CircleView[]): void {
-    for (const heard of this.asking) if (heard.campus === campus) heard.circles.push(...changed);
+    for (const heard of this.asking) {
+      if (heard.campus !== campus) continue;
+      heard.circles.push(...changed);
+      heard.gone = heard.gone.filter((id) => !changed.some((circle) => circle.id === id));
+    }
     if (campus !== this.campusId) return;
     const now = new Map(this.list.map((circle) => [circle.id, circle]));
     for (const circle of changed) now.set(circle.id, circle);
     this.list = [...now.values()];
     if (this.current && !this.current.joined) this.currentId = this.joined[0]?.id ?? null;
+  }
+
+  /** They are not to be seen any more. */
+  gone(campus: string, ids: string[]): void {
+    for (const heard of this.asking) if (heard.campus === campus) heard.gone.push(...ids);
+    if (campus !== this.campusId || ids.length === 0) return;
+    this.list = this.list.filter((circle) => !ids.includes(circle.id));
+    if (this.currentId && ids.includes(this.currentId)) this.currentId = this.joined[0]?.id ?? null;
   }
 
   select(id: string): void {

@@ -39,9 +39,11 @@ class Opened {
     const seq = this.target?.circle === circle ? this.target.seq : null;
     this.target = null;
     timeline.target = seq;
+    // Not after the timeline: one may write as soon as there is a composer.
+    const drafted = composer.load().catch((error: unknown) => view.say(words(error)));
     await timeline.open(seq === null ? { at: 'unread' } : { at: 'around', seq });
+    await drafted;
     try {
-      await composer.load((id) => [...timeline.messages, ...timeline.unsent].find((m) => m.id === id) ?? null);
       await api().focus(campus, circle);
     } catch (error) {
       view.say(words(error));

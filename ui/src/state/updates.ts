@@ -25,6 +25,9 @@ export function applyUpdate(update: Update): void {
     case 'circles':
       circles.apply(update.campus_id, update.circles);
       break;
+    case 'circles_gone':
+      circles.gone(update.campus_id, update.circles);
+      break;
     case 'messages':
       if (opened.shows(update.campus_id, update.circle_id)) {
         opened.timeline?.apply(update.messages, update.discarded);

@@ -9,6 +9,7 @@ export type Dialog =
   | 'day'
   | 'add-campus'
   | 'kept'
+  | 'not-sent'
   | 'hosting'
   | 'doctor'
   | null;

@@ -144,7 +144,7 @@ describe('the interface', () => {
 
   it('takes what another device wrote, but never over what is being written here', async () => {
     const composer = new Composer('campus', 'rust');
-    await composer.load(() => null);
+    await composer.load();
     const other = async (text: string): Promise<void> => {
       memory.drafted('rust', text);
       await composer.refresh();
@@ -235,6 +235,34 @@ describe('the interface', () => {
     };
     await circles.load('campus');
     expect(circles.list.find((it) => it.id === memory.circle.id)?.unread).toBe(7);
+  });
+
+  it('shows nothing any more of a circle that one was removed from, also while an older list is under way', async () => {
+    await circles.load('campus');
+    circles.select('kitchen');
+    const gone = () => applyUpdate({ update: 'circles_gone', campus_id: 'campus', circles: ['kitchen'] });
+    const ids = () => circles.list.map((it) => it.id);
+    gone();
+    expect(circles.currentId).not.toBe('kitchen');
+    expect(ids()).not.toContain('kitchen');
+
+    const ask = memory.circles;
+    memory.circles = async () => {
+      const list = await ask();
+      gone();
+      return list;
+    };
+    await circles.load('campus');
+    expect(ids()).not.toContain('kitchen');
+
+    memory.circles = async () => (await ask()).filter((it) => it.id !== 'kitchen');
+    circles.apply(
+      'campus',
+      (await ask()).filter((it) => it.id === 'kitchen'),
+    );
+    circles.select('kitchen');
+    await circles.load('campus');
+    expect(circles.currentId).not.toBe('kitchen');
   });
 
   it('renders no raw HTML, no images and no script links', () => {

@@ -33,7 +33,12 @@ if (scene === 'failed') {
     'See `std::process::Command` and **do not** shell out:\n```rust\nlet out = Command::new("lsof").output()?;\n```',
     now,
   );
-  failed.delivery = { state: 'failed', reason: 'You are not a member of this circle any more.' };
+  failed.delivery = {
+    state: 'failed',
+    what: 'post',
+    reason: 'You are not a member of this circle any more.',
+    text: null,
+  };
   memory.waiting = [failed];
   memory.circle = { ...memory.circle, failed: 1, read_seq: 80, unread: 0 };
 }

@@ -8,6 +8,7 @@ import type { MadeInviteView } from '../generated/MadeInviteView';
 import type { MessageView } from '../generated/MessageView';
 import type { NearbyView } from '../generated/NearbyView';
 import type { PersonView } from '../generated/PersonView';
+import type { StrandedView } from '../generated/StrandedView';
 import type { Update } from '../generated/Update';
 import type { Circles } from '../lib/circles';
 import { failure } from '../lib/failure';
@@ -29,6 +30,7 @@ export class Memory implements Circles {
     token_place: 'keyring',
     renewal: null,
     kept: 0,
+    stranded: 0,
     absence: null,
   };
   circle: CircleView;
@@ -165,8 +167,10 @@ export class Memory implements Circles {
     if (this.campus) this.emit({ update: 'campus', campus: this.campus });
   };
   kept = async () => [
-    { circle: 'rust', author: 'Aylin', text: 'the pan is in the cellar', at: Date.UTC(2026, 10, 23) },
+    { id: 'kept', circle: 'rust', author: 'Aylin', text: 'the pan is in the cellar', at: Date.UTC(2026, 10, 23) },
   ];
+  lost: StrandedView[] = [];
+  stranded = async () => this.lost;
   status = async () => [];
   editProfile = async () => undefined;
   devices = async () => [
@@ -227,7 +231,8 @@ export class Memory implements Circles {
     };
   };
   firstSince: Circles['firstSince'] = async (_, __, at) => this.held.find((m) => m.at >= at)?.seq ?? null;
-  send = async (_: string, __: string, text: string, reply_to: string | null) => {
+  send = async (_: string, circle: string, text: string, reply_to: string | null) => {
+    this.drafts.delete(circle);
     const message = this.message(null, ME.name, text, Date.UTC(2026, 10, 24, 15, this.ids % 60));
     const to = this.held.find((m) => m.id === reply_to);
     if (to) message.reply = { id: to.id, seq: to.seq, author: to.author.name, text: to.text };
@@ -240,6 +245,7 @@ export class Memory implements Circles {
   retry = async (_: string, __: string, message: string) => this.change(message, { delivery: { state: 'queued' } });
   discard = async (_: string, __: string, message: string) => {
     this.waiting = this.waiting.filter((m) => m.id !== message);
+    this.lost = this.lost.filter((it) => it.message_id !== message);
     this.tell([], [message]);
   };
   markRead = async () => undefined;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use circles_client::{
     Client,
-    view::{Anchor, CampusView, CircleView, Connection, ConnectionProblem, Delivery, MessageView, Severity},
+    view::{Anchor, CampusView, CircleView, Connection, ConnectionProblem, Delivery, MessageView, Severity, Wrote},
 };
 use circles_protocol::{Seq, UnixMs};
 use serde_json::json;
@@ -127,10 +127,24 @@ pub fn message(circle: &CircleView, it: &MessageView, json: bool) -> Result<()> 
     let mark = match &it.delivery {
         Delivery::Sent => String::new(),
         Delivery::Queued | Delivery::Sending => "  (not sent yet)".to_owned(),
-        Delivery::Failed { reason } => format!("  (not sent: {reason})"),
+        Delivery::Blocked { .. } => "  (waits behind a message that was not sent)".to_owned(),
+        Delivery::Failed { what, reason, text } => {
+            let text = text.as_deref().map(|it| format!("; the text was: {it}")).unwrap_or_default();
+            format!("  ({}: {reason}{text})", not_done(*what))
+        }
     };
     say!("{} {} <{}> {text}{mark}", when(it.at)?, circle.name, it.author.name);
     Ok(())
+}
+
+/// That something was refused, in words.
+fn not_done(what: Wrote) -> &'static str {
+    match what {
+        Wrote::Post => "not sent",
+        Wrote::Edit => "edit not sent",
+        Wrote::Delete => "not deleted",
+        Wrote::React => "reaction not sent",
+    }
 }
 
 /// A moment, to the minute, in this computer's time zone.
@@ -158,7 +172,7 @@ pub async fn status(client: &Client, json: bool) -> Result<()> {
         }
         if let Some(it) = status.campus.renewal {
             let comparing = if it.comparing { "; still comparing" } else { "" };
-            say!("  the relay was set back to an earlier state: {} things sent to it again{comparing}", it.offered);
+            say!("  the relay was set back to an earlier state: {} things go to it again{comparing}", it.offered);
         }
         if status.campus.kept > 0 {
             say!("  {} messages that the relay lost are kept on this device", status.campus.kept);
@@ -178,6 +192,12 @@ pub async fn status(client: &Client, json: bool) -> Result<()> {
                 it.unsent,
                 it.failed
             );
+        }
+        for it in status.stranded {
+            let circle = it.circle.unwrap_or_else(|| "a circle that is gone".to_owned());
+            let state =
+                it.reason.map_or_else(|| "waits".to_owned(), |reason| format!("{}: {reason}", not_done(it.what)));
+            say!("  in {circle}, which you are not in any more: {} ({state})", it.text);
         }
     }
     Ok(())

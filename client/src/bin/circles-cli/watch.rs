@@ -147,6 +147,7 @@ pub async fn watch(
         // A burst of updates is one look.
         while let Ok(
             Update::Circles { .. }
+            | Update::CirclesGone { .. }
             | Update::Timeline { .. }
             | Update::Messages { .. }
             | Update::Typing { .. }

@@ -55,7 +55,8 @@ async fn settled(client: &Client, campus: &CampusView, circle: CircleId, id: Mes
         match found {
             Some(it) => match &it.delivery {
                 Delivery::Sent if it.seq.is_some() => return Ok(it),
-                Delivery::Failed { reason } => bail!("{reason}"),
+                Delivery::Failed { reason, .. } => bail!("{reason}"),
+                Delivery::Blocked { .. } => bail!("it waits behind a message that was not sent"),
                 _ => {
                     if let Some(seq) = it.seq {
                         anchor = Anchor::Around { seq };
@@ -114,8 +115,8 @@ async fn await_seq(client: &Client, campus: &CampusView, circle: CircleId, seq: 
     loop {
         match message(client, campus, circle, seq).await?.delivery {
             Delivery::Sent => return Ok(()),
-            Delivery::Failed { reason } => bail!("{reason}"),
-            Delivery::Queued | Delivery::Sending => {}
+            Delivery::Failed { reason, .. } => bail!("{reason}"),
+            Delivery::Queued | Delivery::Blocked { .. } | Delivery::Sending => {}
         }
         if let Err(RecvError::Closed) = updates.recv().await {
             bail!("the client was closed");

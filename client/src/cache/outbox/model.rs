@@ -14,6 +14,8 @@ enum Step {
     Edit(usize),
     /// Deletes one of the messages.
     Delete(usize),
+    /// Reacts to one of the messages.
+    React(usize),
     /// Has read a circle up to a number.
     Read(usize, u64),
     /// Takes what one of the messages still has to say back.
@@ -44,6 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..3_usize).prop_map(Step::Post),
         2 => (0..8_usize).prop_map(Step::Edit),
         1 => (0..8_usize).prop_map(Step::Delete),
+        2 => (0..8_usize).prop_map(Step::React),
         1 => (0..3_usize, 1..9_u64).prop_map(|(circle, seq)| Step::Read(circle, seq)),
         1 => (0..8_usize).prop_map(Step::Discard),
         2 => (0..8_usize).prop_map(Step::Retry),
@@ -70,15 +73,17 @@ impl Model {
             let waits = |it: &Known| it.circle == circle && it.is_read() && it.state == State::Queued;
             self.0.retain(|it| !waits(it));
         }
+        if changes(&intent) {
+            self.0.retain(|it| it.message != message || !changes(&it.intent) || !it.is_refused());
+        }
         self.0.push(Known { circle, message, intent, state: State::Queued });
     }
 
-    /// The oldest that is not refused, and has nothing refused before it in its circle.
+    /// The oldest that is not refused, and that nothing before it holds up.
     fn next(&mut self) -> Option<&mut Known> {
         let at = (0..self.0.len()).find(|at| {
             let it = &self.0[*at];
-            let is_blocked = self.0[..*at].iter().any(|before| before.circle == it.circle && before.is_refused());
-            !it.is_refused() && (it.is_read() || !is_blocked)
+            !it.is_refused() && !self.0[..*at].iter().any(|before| before.holds_up(it))
         });
         at.map(|at| &mut self.0[at])
     }
@@ -90,13 +95,37 @@ impl Model {
         self.0.remove(at);
     }
 
+    /// All of a new message but what is out; of another what was refused, and if nothing was, what waits.
     fn discard(&mut self, message: MessageId) {
+        let of_it = |it: &&Known| it.message == Some(message);
+        let is_new = self.0.iter().filter(of_it).any(Known::is_post);
+        let any_refused = self.0.iter().filter(of_it).any(Known::is_refused);
         let is_out = |it: &Known| matches!(it.state, State::Sending | State::Tried);
-        self.0.retain(|it| it.message != Some(message) || is_out(it));
+        let goes = |it: &Known| if is_new || !any_refused { !is_out(it) } else { it.is_refused() };
+        self.0.retain(|it| it.message != Some(message) || !goes(it));
     }
 }
 
+fn changes(intent: &Intent) -> bool {
+    matches!(intent, Intent::Edit { .. } | Intent::Delete)
+}
+
 impl Known {
+    /// Posts keep the order of their circle; all else waits for the post of its own message, and for another text or the
+    /// deletion of it that was refused.
+    fn holds_up(&self, later: &Known) -> bool {
+        let same_message = self.message.is_some() && self.message == later.message;
+        match (self.is_post(), later.is_post()) {
+            (true, true) => self.circle == later.circle && self.is_refused(),
+            (true, false) => same_message,
+            (false, _) => same_message && self.is_refused() && changes(&self.intent),
+        }
+    }
+
+    fn is_post(&self) -> bool {
+        matches!(self.intent, Intent::Post { .. })
+    }
+
     fn is_read(&self) -> bool {
         matches!(self.intent, Intent::Read { .. })
     }
@@ -142,6 +171,9 @@ proptest! {
                 },
                 Step::Delete(at) => if let Some((circle, id)) = messages.get(at) {
                     push(*circle, Some(*id), Intent::Delete);
+                },
+                Step::React(at) => if let Some((circle, id)) = messages.get(at) {
+                    push(*circle, Some(*id), Intent::React { emoji: format!("{n}"), on: true });
                 },
                 Step::Read(circle, seq) => {
                     push(circles[circle], None, Intent::Read { seq: seq.try_into().expect("small") });

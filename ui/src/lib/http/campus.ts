@@ -18,6 +18,7 @@ import type { Mute } from '../../generated/Mute';
 import type { OnlineMembers } from '../../generated/OnlineMembers';
 import type { Person } from '../../generated/Person';
 import type { Receipt } from '../../generated/Receipt';
+import type { StrandedView } from '../../generated/StrandedView';
 import type { TimelineView } from '../../generated/TimelineView';
 import type { Update } from '../../generated/Update';
 import { failure, isFailure } from '../failure';
@@ -32,7 +33,7 @@ import { Stream } from './stream';
 import { CircleLog, windowOf } from './timeline';
 import { turnOf } from './turn';
 import { Typing } from './typing';
-import { circleView, messageView, personOf, personView, unsentView, type Known } from './views';
+import { circleView, messageView, personOf, personView, strandedView, unsentView, type Known } from './views';
 
 /** Pages of people who are online, with 1,000 each: the largest circle of a campus. */
 const ONLINE_PAGES_MAX = 50;
@@ -55,6 +56,8 @@ export class Campus implements Known {
   });
   /** Circles whose people were asked for because one of them was not known. */
   private readonly asked = new Set<string>();
+  /** The first post of each circle that was refused, as it is shown. */
+  private readonly refused = new Map<string, string | undefined>();
   private readonly markers: ReadMarkers;
   private readonly mutes: OwnStates<boolean>;
   private readonly drafts: OwnStates<DraftView>;
@@ -113,8 +116,16 @@ export class Campus implements Known {
       token_place: 'cookie',
       renewal: null,
       kept: 0,
+      stranded: this.stranded().length,
       absence: null,
     };
+  }
+
+  /** What was not sent in circles that one is not in any more. */
+  stranded(): StrandedView[] {
+    return this.outbox.entries.flatMap((it) =>
+      this.isIn(it.circle) ? [] : strandedView(it, this.states.get(it.circle)),
+    );
   }
 
   circles(): CircleView[] {
@@ -139,7 +150,7 @@ export class Campus implements Known {
 
   /** A message just written, as it is shown. */
   written(entry: Entry): MessageView {
-    return unsentView(entry, this.log(entry.circle), this);
+    return this.unsentView(entry);
   }
 
   async fill(id: string, from: number, to: number): Promise<void> {
@@ -167,10 +178,17 @@ export class Campus implements Known {
     const views = messages.flatMap((id): MessageView[] => {
       const held = log.get(id);
       const post = this.outbox.post(id);
-      return held ? [this.message(held)] : post ? [unsentView(post, log, this)] : [];
+      return held ? [this.message(held)] : post ? [this.unsentView(post)] : [];
     });
     this.emit({ update: 'messages', campus_id: this.id, circle_id: circle, messages: views, discarded });
+    const refused = this.outbox.refused(circle)?.key;
+    if (refused !== this.refused.get(circle)) {
+      this.refused.set(circle, refused);
+      // What waits behind it says so, or no longer.
+      this.emit({ update: 'timeline', campus_id: this.id, circle_id: circle });
+    }
     this.circleChanged(circle);
+    if (!this.isIn(circle)) this.emit({ update: 'campus', campus: this.view() });
     this.sender.kick();
   }
 
@@ -199,6 +217,15 @@ export class Campus implements Known {
     this.drafts.set(circle, draft, this.knownDraft(circle));
     this.circleChanged(circle);
     this.sender.kick();
+  }
+
+  /** What stood there is in the outbox: in the same task of the page, so that a tab that ends leaves it in one place. */
+  emptyDraft(circle: string): void {
+    try {
+      this.setDraft(circle, NO_DRAFT);
+    } catch {
+      // A full storage: it was sent all the same.
+    }
   }
 
   /** One types in a circle, or no longer. */
@@ -517,6 +544,7 @@ export class Campus implements Known {
           const gone = [...before.values()].filter(({ circle }) => !this.states.has(circle.id));
           const left = gone.map((state) => ({ ...this.circle(state), joined: false }));
           if (left.length > 0) this.emit({ update: 'circles', campus_id: this.id, circles: left });
+          this.emit({ update: 'campus', campus: this.view() });
           this.emit({ update: 'timeline', campus_id: this.id, circle_id: null });
         },
         // Offline: the stream tells all of it again from its cursor, or the next snapshot does.
@@ -536,6 +564,10 @@ export class Campus implements Known {
       this.outbox.landed(message);
     }
     for (const reaction of page.reactions) log.reaction(reaction);
+  }
+
+  private isIn(id: string): boolean {
+    return this.states.get(id)?.membership?.state === 'joined';
   }
 
   private log(id: string): CircleLog {
@@ -567,7 +599,11 @@ export class Campus implements Known {
     const log = this.log(circle);
     return this.outbox.entries
       .filter((entry) => entry.circle === circle && entry.work.op === 'post' && !log.get(entry.message))
-      .map((entry) => unsentView(entry, log, this));
+      .map((entry) => this.unsentView(entry));
+  }
+
+  private unsentView(entry: Entry): MessageView {
+    return unsentView(entry, this.log(entry.circle), this, this.outbox.refused(entry.circle));
   }
 }
 

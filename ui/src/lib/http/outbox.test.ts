@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Tabs } from '../../test/tabs';
-import { countUnsent, Outbox } from './outbox';
+import { countUnsent, Outbox, type Work } from './outbox';
 
 const post = (text: string, circle = 'a', written_at = 1) => ({
   circle,
@@ -55,6 +55,27 @@ describe('the outbox', () => {
     outbox.failed(keyOf(outbox, '1'), 'too long');
     outbox.withdraw('m-1');
     expect(due(outbox)).toEqual(['m-2', 'm-3']);
+  });
+
+  it('holds up for a refused edit or deletion that message alone, and for a refused reaction nothing', () => {
+    const add = (message: string, work: Work) => outbox.add({ circle: 'b', message, work, written_at: 1 });
+    outbox.sent(begin(outbox, '3'));
+    const dueInB = () => outbox.due().flatMap((it) => (it.circle === 'b' ? it.work : []));
+    const react: Work = { op: 'react', emoji: '🦀', on: true };
+    outbox.failed(add('x', react).key, 'deleted');
+    const edit = add('x', { op: 'edit', text: 'refused' });
+    expect(dueInB()).toEqual([edit.work]);
+    outbox.failed(edit.key, 'deleted');
+    add('x', react);
+    expect(dueInB()).toEqual([]);
+    const other = add('y', { op: 'delete' });
+    expect(dueInB()).toEqual([other.work]);
+    outbox.sent(outbox.begin(other.key) ?? expect.fail('it waits'));
+
+    const better = add('x', { op: 'edit', text: 'better' });
+    expect(dueInB()).toEqual([react]);
+    outbox.discard('x');
+    expect(outbox.of('x').map(({ work }) => work)).toEqual([react, better.work]);
   });
 
   it('survives a reload, and sends again what was under way', () => {

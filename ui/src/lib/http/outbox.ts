@@ -54,7 +54,10 @@ export class Outbox {
 
   // ---- what the person does, in any tab
 
+  /** Another text or the deletion of a message takes the place of what was refused of the kind. */
   add(written: Omit<Written, 'key'>): Entry {
+    const superseded = changes(written.work) ? this.of(written.message) : [];
+    for (const { key, state, work } of superseded) if (state === 'failed' && changes(work)) this.forget(key);
     const key = laterKey(this.keys().at(-1), written.written_at);
     return this.put({ key, ...written });
   }
@@ -84,7 +87,7 @@ export class Outbox {
 
   /** Gives up what failed of a message that was sent. */
   discard(message: string): void {
-    for (const { key, state } of this.of(message)) if (state !== 'sending') this.forget(key);
+    for (const { key, state } of this.of(message)) if (state === 'failed') this.forget(key);
   }
 
   // ---- what the tab does whose turn it is to send
@@ -100,13 +103,14 @@ export class Outbox {
     return left;
   }
 
-  /** The oldest of each circle that has none under way and none failed before it. */
+  /** The oldest of each circle that nothing holds up, if the circle has none under way. */
   due(): Entry[] {
-    const seen = new Set<string>();
-    return this.entries.filter((entry) => {
-      if (seen.has(entry.circle)) return false;
+    const seen = new Set(this.entries.filter(({ state }) => state === 'sending').map(({ circle }) => circle));
+    return this.entries.filter((entry, at) => {
+      if (seen.has(entry.circle) || entry.state !== 'queued') return false;
+      if (this.entries.slice(0, at).some((before) => holdsUp(before, entry))) return false;
       seen.add(entry.circle);
-      return entry.state === 'queued';
+      return true;
     });
   }
 
@@ -150,6 +154,13 @@ export class Outbox {
 
   post(message: string): Entry | undefined {
     return this.entries.find((entry) => entry.message === message && entry.work.op === 'post');
+  }
+
+  /** The first post of a circle that was refused: what is written after it waits for it. */
+  refused(circle: string): Entry | undefined {
+    return this.entries.find(
+      (entry) => entry.circle === circle && entry.work.op === 'post' && entry.state === 'failed',
+    );
   }
 
   of(message: string): Entry[] {
@@ -254,6 +265,19 @@ export class Outbox {
       // No room for both forms of an entry: the rest stays as it is, until something has been sent.
     }
   }
+}
+
+/** Whether it says what becomes of a message as a whole. */
+const changes = ({ op }: Work): boolean => op === 'edit' || op === 'delete';
+
+/**
+ * The posts of a circle keep their order, so a refused one holds up the later ones. Anything else concerns one message: it
+ * waits for that message's post, and for an edit or deletion of it that was refused. A refused reaction holds up nothing.
+ */
+function holdsUp(before: Entry, entry: Entry): boolean {
+  const isPost = before.work.op === 'post';
+  if (isPost && entry.work.op === 'post') return before.circle === entry.circle && before.state === 'failed';
+  return before.message === entry.message && (isPost || (before.state === 'failed' && changes(before.work)));
 }
 
 /** How many messages wait to be sent in this browser, whatever their campus: known before any relay answers. */

@@ -1,6 +1,7 @@
 /** From the relay's entities to what is shown. Pure. */
 import type { CircleState } from '../../generated/CircleState';
 import type { CircleView } from '../../generated/CircleView';
+import type { Delivery } from '../../generated/Delivery';
 import type { Message } from '../../generated/Message';
 import type { MessageView } from '../../generated/MessageView';
 import type { Person } from '../../generated/Person';
@@ -8,6 +9,7 @@ import type { PersonView } from '../../generated/PersonView';
 import type { Reaction } from '../../generated/Reaction';
 import type { ReactionView } from '../../generated/ReactionView';
 import type { ReplyView } from '../../generated/ReplyView';
+import type { StrandedView } from '../../generated/StrandedView';
 import type { Entry } from './outbox';
 import type { CircleLog } from './timeline';
 
@@ -66,8 +68,10 @@ export function circleView(
 }
 
 export function messageView(message: Message, log: CircleLog, known: Known, waiting: Entry[]): MessageView {
-  const edit = waiting.findLast((entry) => entry.work.op === 'edit');
-  const gone = waiting.some(({ work }) => work.op === 'delete' || work.op === 'withdraw');
+  // What was refused is not as they wanted it, and nobody must believe that it is.
+  const hopeful = waiting.filter((entry) => entry.state !== 'failed');
+  const edit = hopeful.findLast((entry) => entry.work.op === 'edit');
+  const gone = hopeful.some(({ work }) => work.op === 'delete' || work.op === 'withdraw');
   const removed = gone || message.deleted_at !== null;
   const pending = waiting.find((entry) => entry.state === 'failed') ?? waiting.find((e) => e.work.op !== 'react');
   const early = message.written_at !== null && message.created_at - message.written_at > WRITTEN_MS;
@@ -87,7 +91,8 @@ export function messageView(message: Message, log: CircleLog, known: Known, wait
   };
 }
 
-export function unsentView(entry: Entry, log: CircleLog, known: Known): MessageView {
+/** `refused`: the first post of its circle that was. */
+export function unsentView(entry: Entry, log: CircleLog, known: Known, refused?: Entry): MessageView {
   const work = entry.work.op === 'post' ? entry.work : { text: '', reply_to: null };
   return {
     id: entry.message,
@@ -101,12 +106,17 @@ export function unsentView(entry: Entry, log: CircleLog, known: Known): MessageV
     written_at: null,
     edited: false,
     deleted: false,
-    delivery: delivery(entry),
+    delivery:
+      entry.state === 'queued' && refused && refused.key < entry.key
+        ? { state: 'blocked', by: refused.message }
+        : delivery(entry),
   };
 }
 
-function delivery(entry: Entry): MessageView['delivery'] {
-  return entry.state === 'failed' ? { state: 'failed', reason: entry.reason ?? '' } : { state: entry.state };
+function delivery({ state, reason, work }: Entry): Delivery {
+  if (state !== 'failed') return { state };
+  const what = work.op === 'withdraw' ? 'delete' : work.op;
+  return { state, what, reason, text: work.op === 'edit' ? work.text : null };
 }
 
 function replyView(id: string, log: CircleLog, known: Known): ReplyView {
@@ -131,4 +141,13 @@ function reactionViews(reactions: Reaction[], known: Known): ReactionView[] {
     mine: all.some((reaction) => reaction.person_id === known.me.id),
     names: all.slice(0, NAMES_MAX).map((reaction) => personOf(known, reaction.person_id).name),
   }));
+}
+
+/** Nothing for a message that was given up. */
+export function strandedView(entry: Entry, state: CircleState | undefined): StrandedView[] {
+  const { message, circle, work, written_at, reason } = entry;
+  if (work.op === 'withdraw') return [];
+  const text = work.op === 'react' ? work.emoji : work.op === 'delete' ? '' : work.text;
+  const named = { message_id: message, circle_id: circle, circle: state?.circle.name ?? null };
+  return [{ ...named, what: work.op, text, at: written_at, reason }];
 }
