@@ -116,6 +116,12 @@ impl<'a> Apply<'a> {
         self.ledger.reach(self.conn, self.campus, scope, head)
     }
 
+    /// The scopes of which nobody says where they end, everyone's and the person's own, may reach to a position.
+    pub fn reach_beside_circles(&mut self, head: Pos) -> rusqlite::Result<()> {
+        self.reach(Scope::Campus, head, None)?;
+        self.reach(Scope::Person(self.me), head, None)
+    }
+
     /// A circle as the relay sees it.
     pub fn circle_state(&mut self, state: &CircleState) -> rusqlite::Result<()> {
         self.circle(&state.circle)?;

@@ -303,6 +303,11 @@ impl<'a> Batch<'a> {
                 set_aside::keep(self.conn, self.eyes.campus, &event.event_type, &event.data, &reason)?;
                 // The chain shows what it was about when the next change of its scope comes; the heads show it now.
                 self.outcome.resync = true;
+                if let Some(cursor) =
+                    cursor.as_ref().filter(|_| !matches!(name, Some(EventName::Hello | EventName::Reset)))
+                {
+                    self.misses(cursor)?;
+                }
             }
         }
         // In the same transaction as what it covers (design 3.5). A hello's cursor is where the stream begins.
@@ -311,6 +316,19 @@ impl<'a> Batch<'a> {
                 Some(before) if before.epoch == cursor.epoch && before.pos > cursor.pos => Some(before),
                 _ => Some(cursor),
             };
+        }
+        Ok(())
+    }
+
+    /// What stands there may be of any scope. The relay says where each circle ends, and of no other scope: those are missing
+    /// up to there, and filled like any gap (design 3.4).
+    fn misses(&mut self, at: &Cursor) -> Result<(), ClientError> {
+        let epoch = match &self.cursor {
+            Some(cursor) => Some(cursor.epoch.clone()),
+            None => self.apply.epoch()?,
+        };
+        if epoch.is_none_or(|it| it == at.epoch) {
+            self.apply.reach_beside_circles(at.pos)?;
         }
         Ok(())
     }

@@ -4,6 +4,9 @@ mod announce;
 mod fill;
 mod live;
 mod passing;
+mod rests;
+#[cfg(test)]
+mod script;
 mod send;
 mod wake;
 
