@@ -1,13 +1,14 @@
 //! A relay that answers by a script, and an engine without tasks that asks it.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![allow(clippy::unnecessary_wraps, reason = "a script answers in one of several ways")]
 
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use circles_protocol::{
-    CampusId, Circle, CircleId, CircleKind, DeviceId, Entity, Membership, MembershipState, PersonId, Pos, Role, Scope,
-    Seq, UnixMs,
+    CampusId, Circle, CircleId, CircleKind, DeviceId, Entity, Membership, MembershipState, MessageId, PersonId, Pos,
+    Role, Scope, Seq, UnixMs,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use http::{Request, Response};
@@ -69,6 +70,12 @@ pub fn problem(status: u16) -> Answer {
 pub fn page(path: &str, positions: u64) -> Answer {
     let after = number(path, "after").max(number(path, "until").saturating_sub(positions));
     Ok((200, json!({ "epoch": "e", "after": after, "until": number(path, "until"), "changes": [] })))
+}
+
+/// What answers a post. It is that of another one, which changes nothing here.
+pub fn receipt(circle: CircleId) -> Answer {
+    let id = MessageId::new();
+    Ok((201, json!({ "id": id, "circle_id": circle, "seq": 1, "pos": 2, "created_at": 0, "written_at": null })))
 }
 
 /// A number of a query.

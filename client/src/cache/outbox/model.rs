@@ -20,8 +20,8 @@ enum Step {
     Discard(usize),
     /// Tries again what was refused of one of the messages.
     Retry(usize),
-    /// The next item goes out; this comes of it.
-    Send(Outcome),
+    /// The next item goes out while a circle rests, or none; this comes of it.
+    Send(Outcome, Option<usize>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_usize, 1..9_u64).prop_map(|(circle, seq)| Step::Read(circle, seq)),
         1 => (0..8_usize).prop_map(Step::Discard),
         2 => (0..8_usize).prop_map(Step::Retry),
-        8 => outcome.prop_map(Step::Send),
+        8 => (outcome, prop::option::of(0..3_usize)).prop_map(|(outcome, rests)| Step::Send(outcome, rests)),
     ]
 }
 
@@ -73,12 +73,12 @@ impl Model {
         self.0.push(Known { circle, message, intent, state: State::Queued });
     }
 
-    /// The oldest that is not refused, and has nothing refused before it in its circle.
-    fn next(&mut self) -> Option<&mut Known> {
+    /// The oldest that is not refused, and has nothing refused before it in its circle, which does not rest.
+    fn next(&mut self, rests: &[CircleId]) -> Option<&mut Known> {
         let at = (0..self.0.len()).find(|at| {
             let it = &self.0[*at];
             let is_blocked = self.0[..*at].iter().any(|before| before.circle == it.circle && before.is_refused());
-            !it.is_refused() && (it.is_read() || !is_blocked)
+            !rests.contains(&it.circle) && !it.is_refused() && (it.is_read() || !is_blocked)
         });
         at.map(|at| &mut self.0[at])
     }
@@ -155,9 +155,10 @@ proptest! {
                     let refused = model.0.iter_mut().filter(|it| it.message == Some(*id) && it.is_refused());
                     refused.for_each(|it| it.state = State::Queued);
                 },
-                Step::Send(outcome) => {
-                    let item = next(&conn, campus, UnixMs(0)).unwrap();
-                    let known = model.next();
+                Step::Send(outcome, rests) => {
+                    let rests: Vec<CircleId> = rests.map(|it| circles[it]).into_iter().collect();
+                    let item = next(&conn, campus, UnixMs(0), &rests).unwrap();
+                    let known = model.next(&rests);
                     prop_assert_eq!(item.as_ref().map(|it| (it.circle, it.message)), known.as_ref().map(|it| (it.circle, it.message)));
                     let (Some(item), Some(known)) = (item, known) else { continue };
                     let sent = sending(&conn, item.n).unwrap().expect("it was not refused");
