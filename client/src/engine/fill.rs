@@ -346,12 +346,8 @@ fn unless_out<T>(answer: Result<T, ClientError>) -> Result<Option<T>, ClientErro
 
 /// How much the ledger knows to be missing of all that one follows.
 pub fn missing(conn: &Connection, eyes: Eyes) -> rusqlite::Result<u64> {
-    let mut missing = ledger::missing(conn, eyes.campus, Scope::Campus)?
-        + ledger::missing(conn, eyes.campus, Scope::Person(eyes.me))?;
-    for circle in views::joined(conn, eyes)? {
-        missing += ledger::missing(conn, eyes.campus, Scope::Circle(circle))?;
-    }
-    Ok(missing)
+    let circles = views::joined(conn, eyes)?.into_iter().map(Scope::Circle);
+    ledger::missing(conn, eyes.campus, circles.chain([Scope::Campus, Scope::Person(eyes.me)]))
 }
 
 #[cfg(test)]
