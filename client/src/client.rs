@@ -30,7 +30,7 @@ use crate::{
         campuses::{self, CampusRow, LanRow},
         drafts, history, mutes,
         outbox::{self, Intent},
-        views,
+        set_aside, views,
     },
     engine::{Engine, Parts},
     error::ClientError,
@@ -404,7 +404,9 @@ impl Client {
                 Ok(CampusStatus {
                     campus,
                     cursor: row.cursor.map(|it| it.to_string()),
+                    heard_at: campuses::heard_at(conn, eyes.campus)?,
                     set_aside: row.set_aside,
+                    events_set_aside: set_aside::kept(conn, eyes.campus)?,
                     circles: circles.map(|it| views::circle_status(conn, eyes, &it)).collect::<Result<_, _>>()?,
                 })
             });
