@@ -39,6 +39,9 @@ pub const HELLO_MAX: Duration = Duration::from_secs(10);
 /// Silence after which a stream counts as dead at the latest: three heartbeats of 15 s.
 pub const SILENCE_MAX: Duration = Duration::from_secs(45);
 
+/// A stream that lasts this long works, even if nothing comes: something that cuts each one does so sooner.
+pub const STREAM_LASTS: Duration = Duration::from_secs(5);
+
 /// First wait after a failed attempt; doubles each time.
 pub const RETRY_FIRST: Duration = Duration::from_millis(500);
 
