@@ -17,13 +17,14 @@ use crate::{
     backoff::Backoff,
     cache::{
         Durability, absence,
-        apply::{Apply, Touched},
+        apply::{Apply, News, Touched},
         campuses::{self, LanRow},
         history, set_aside,
-        views::Eyes,
+        views::{self, Eyes},
     },
     error::ClientError,
     limits::{BATCH_EVENTS_MAX, HELLO_MAX, LAN_RETRY_MAX, RETRY_MAX, SILENCE_MAX, STREAM_LASTS},
+    mentions::mentions,
     stream::{EventStream, UNREADABLE},
     view,
 };
@@ -387,7 +388,9 @@ impl<'a> Batch<'a> {
         let me = self.eyes.me;
         match &change.entity {
             Entity::Message(it) if it.author_id != me && it.deleted_at.is_none() && it.edited_at.is_none() => {
-                self.apply.touched.news.insert(it.circle_id, it.id);
+                let name = views::person(self.conn, self.eyes.campus, me).map_err(ClientError::from)?.name;
+                let mention = mentions(&it.text, &name).then_some(it.id);
+                self.apply.touched.came(it.circle_id, News { last: it.id, mention });
                 self.outcome.written.push((it.circle_id, it.author_id));
             }
             // The circle's history before is a gap now, and its name may not be known.

@@ -3,6 +3,7 @@
 mod announce;
 mod fill;
 mod live;
+mod notices;
 mod passing;
 mod rests;
 #[cfg(test)]
