@@ -199,8 +199,7 @@ fn whole(request: Builder, body: Bytes) -> Result<Request<Bytes>, ClientError> {
 }
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
-    let late = |_| Err(ClientError::Offline("operation timed out".to_owned()));
-    timeout(REQUEST_TIMEOUT, answer).await.unwrap_or_else(late)
+    timeout(REQUEST_TIMEOUT, answer).await.unwrap_or(Err(ClientError::Late))
 }
 
 /// The response, unless it is an error.
@@ -216,7 +215,7 @@ async fn refused(response: Response<Body>) -> Result<Response<Body>, ClientError
     }
     // A proxy in front of a relay that is off speaks HTML.
     if status.is_server_error() {
-        return Err(ClientError::Offline(format!("a proxy answered {status}")));
+        return Err(ClientError::Proxy(status));
     }
     Err(ClientError::NotARelay)
 }

@@ -30,7 +30,7 @@ use crate::{
         campuses::{self, CampusRow, LanRow},
         drafts, history, mutes,
         outbox::{self, Intent},
-        stranded, views,
+        set_aside, stranded, views,
     },
     engine::{Engine, Parts},
     error::ClientError,
@@ -410,7 +410,9 @@ impl Client {
                 Ok(CampusStatus {
                     campus,
                     cursor: row.cursor.map(|it| it.to_string()),
+                    heard_at: campuses::heard_at(conn, eyes.campus)?,
                     set_aside: row.set_aside,
+                    events_set_aside: set_aside::kept(conn, eyes.campus)?,
                     circles: circles.map(|it| views::circle_status(conn, eyes, &it)).collect::<Result<_, _>>()?,
                     stranded: stranded::all(conn, eyes)?,
                 })

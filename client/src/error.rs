@@ -16,6 +16,12 @@ pub enum ClientError {
     /// The relay does not answer.
     #[error("the relay cannot be reached: {0}")]
     Offline(String),
+    /// The relay answers, but not this, or not in time.
+    #[error("the relay cannot be reached: operation timed out")]
+    Late,
+    /// Something in front of the relay answered in its place.
+    #[error("the relay cannot be reached: a proxy answered {0}")]
+    Proxy(http::StatusCode),
     /// The stream is open and nothing comes.
     #[error("the relay cannot be reached: the stream went silent")]
     Silent,
@@ -110,8 +116,20 @@ impl ClientError {
     /// Whether the same might succeed later without anyone doing anything.
     pub fn passes(&self) -> bool {
         match self {
-            Self::Offline(_) | Self::Silent | Self::NotARelay | Self::WrongKey { .. } => true,
+            Self::Offline(_) | Self::Late | Self::Proxy(_) | Self::Silent | Self::NotARelay | Self::WrongKey { .. } => {
+                true
+            }
             Self::Relay(problem, _) => problem.status >= 500 || problem.status == 429 || problem.status == 408,
+            _ => false,
+        }
+    }
+
+    /// Whether it may be of what was asked for alone, and something else succeed meanwhile: the network carries requests, the
+    /// device is known, and this person has not asked for too much.
+    pub fn is_of_one(&self) -> bool {
+        match self {
+            Self::Late | Self::Proxy(_) | Self::NotARelay => true,
+            Self::Relay(problem, _) => !self.signed_out() && problem.status != 429,
             _ => false,
         }
     }
@@ -119,6 +137,11 @@ impl ClientError {
     /// Whether the relay refuses this device.
     pub fn signed_out(&self) -> bool {
         matches!(self, Self::Relay(problem, _) if problem.code == Code::Unauthorized)
+    }
+
+    /// Whether one is not a member of the circle that was asked for, or there is no such circle.
+    pub fn is_out(&self) -> bool {
+        matches!(self, Self::Relay(problem, _) if problem.status == 403 || problem.status == 404)
     }
 
     /// After how many seconds the relay wants to be asked again.
@@ -157,7 +180,9 @@ impl From<refinery::Error> for ClientError {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let code = match &error {
-            ClientError::Offline(_) | ClientError::Silent => "offline".to_owned(),
+            ClientError::Offline(_) | ClientError::Late | ClientError::Proxy(_) | ClientError::Silent => {
+                "offline".to_owned()
+            }
             ClientError::NotARelay => "not_a_relay".to_owned(),
             ClientError::Relay(problem, _) => serde_json::to_value(problem.code)
                 .ok()

@@ -39,6 +39,9 @@ pub const HELLO_MAX: Duration = Duration::from_secs(10);
 /// Silence after which a stream counts as dead at the latest: three heartbeats of 15 s.
 pub const SILENCE_MAX: Duration = Duration::from_secs(45);
 
+/// A stream that lasts this long works, even if nothing comes: something that cuts each one does so sooner.
+pub const STREAM_LASTS: Duration = Duration::from_secs(5);
+
 /// First wait after a failed attempt; doubles each time.
 pub const RETRY_FIRST: Duration = Duration::from_millis(500);
 
@@ -61,6 +64,15 @@ pub const CHUNKS_WAITING_MAX: usize = 16;
 
 /// Changes in a page that is fetched to fill a gap: the most that the relay gives.
 pub const FILL_PAGE: u32 = circles_protocol::limits::CHANGES_PAGE_MAX;
+
+/// Fewest changes in such a page: over a link on which not even these come in time nothing can be done.
+pub const FILL_PAGE_MIN: u32 = 50;
+
+/// A page that came within this time lets the next one be larger: twice as many take about twice as long, and must not be late.
+pub const FILL_PAGE_SOON: Duration = Duration::from_secs(REQUEST_TIMEOUT.as_secs() / 4);
+
+/// After as many failures in a row, each of another circle, all wait: it is the relay's.
+pub const FAILED_IN_A_ROW_MAX: usize = 3;
 
 /// Messages of the page that a person sees first.
 pub const FIRST_PAGE: u32 = 50;

@@ -117,13 +117,13 @@ view! {
         Connecting,
         /// The stream is open and everything up to now is held, but for gaps that are being filled.
         Online {
-            /// Changes that are still to be fetched, as far as known; zero: complete to now.
+            /// Changes that are still to be fetched, at the most, as far as known; zero: complete to now.
             #[ts(type = "number")]
             missing: u64,
         },
         /// No stream.
         Offline {
-            /// Since when.
+            /// When the stream was heard last, perhaps days ago; if never, since the first attempt.
             since: UnixMs,
             /// Why.
             problem: ConnectionProblem,
@@ -293,7 +293,7 @@ view! {
         pub unread: u32,
         /// The last message.
         pub last: Option<LastMessage>,
-        /// Changes that are known to be missing from the cache; zero: complete to now.
+        /// Messages that are missing from the cache, and one if only other changes are; zero: complete to now.
         #[ts(type = "number")]
         pub missing: u64,
         /// Messages that wait to be sent.
@@ -566,12 +566,24 @@ view! {
         pub campus: CampusView,
         /// The stored cursor; none before the first stream.
         pub cursor: Option<String>,
+        /// When the stream was heard last; none before the first.
+        pub heard_at: Option<UnixMs>,
         /// Events that could not be understood and were set aside.
         pub set_aside: u32,
+        /// The newest of them, at most 50.
+        pub events_set_aside: Vec<SetAsideView>,
         /// Each circle that one is in.
         pub circles: Vec<CircleStatus>,
         /// What was not sent in circles that one is not in any more.
         pub stranded: Vec<StrandedView>,
+    }
+
+    /// An event that could not be understood.
+    pub struct SetAsideView {
+        /// Its name.
+        pub event: String,
+        /// Why it was not understood.
+        pub reason: String,
     }
 
     /// What is held of a circle.

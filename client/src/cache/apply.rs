@@ -32,8 +32,24 @@ pub struct Touched {
     pub campus: bool,
     /// Circles whose draft may be another one.
     pub drafts: HashSet<CircleId>,
-    /// Messages of others that just came, by the stream: the last of each circle.
-    pub news: HashMap<CircleId, MessageId>,
+    /// Messages of others that just came, by the stream.
+    pub news: HashMap<CircleId, News>,
+}
+
+/// What just came in a circle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct News {
+    /// The last message.
+    pub last: MessageId,
+    /// The last one that names the person: it counts also if others follow it.
+    pub mention: Option<MessageId>,
+}
+
+impl News {
+    /// Adds what came later.
+    pub fn merge(&mut self, later: Self) {
+        *self = Self { last: later.last, mention: later.mention.or(self.mention) };
+    }
 }
 
 impl Touched {
@@ -52,6 +68,11 @@ impl Touched {
         self.circles.is_empty() && self.timelines.is_empty() && !self.people && !self.campus
     }
 
+    /// Messages came in a circle.
+    pub fn came(&mut self, circle: CircleId, news: News) {
+        self.news.entry(circle).and_modify(|it| it.merge(news)).or_insert(news);
+    }
+
     /// Adds what another transaction changed.
     pub fn merge(&mut self, other: Self) {
         for (circle, messages) in other.circles {
@@ -61,7 +82,9 @@ impl Touched {
         self.people |= other.people;
         self.campus |= other.campus;
         self.drafts.extend(other.drafts);
-        self.news.extend(other.news);
+        for (circle, news) in other.news {
+            self.came(circle, news);
+        }
     }
 }
 
@@ -119,6 +142,12 @@ impl<'a> Apply<'a> {
             self.head_seq(circle, seq)?;
         }
         self.ledger.reach(self.conn, self.campus, scope, head)
+    }
+
+    /// The scopes of which nobody says where they end, everyone's and the person's own, may reach to a position.
+    pub fn reach_beside_circles(&mut self, head: Pos) -> rusqlite::Result<()> {
+        self.reach(Scope::Campus, head, None)?;
+        self.reach(Scope::Person(self.me), head, None)
     }
 
     /// A circle as the relay sees it.

@@ -176,6 +176,14 @@ pub fn heard(conn: &Connection, campus: CampusId, cursor: Option<&Cursor>, now: 
     )
 }
 
+/// When the stream was heard last, by this device's clock; none before the first time.
+pub fn heard_at(conn: &Connection, campus: CampusId) -> rusqlite::Result<Option<UnixMs>> {
+    let at: Option<i64> = conn
+        .prepare_cached("SELECT heard_at FROM campus WHERE id = ?1")?
+        .query_row([campus.blob()], |row| row.get(0))?;
+    Ok(at.map(UnixMs))
+}
+
 /// Begins another history from its first position.
 pub fn restart(conn: &Connection, campus: CampusId, epoch: &Epoch) -> rusqlite::Result<()> {
     conn.execute("UPDATE campus SET epoch = ?2, pos = 0 WHERE id = ?1", params![campus.blob(), epoch.as_str()])?;

@@ -114,7 +114,44 @@ pub fn gaps(conn: &Connection, campus: CampusId, scope: Scope) -> rusqlite::Resu
     Ok(coverage(conn, campus, scope)?.gaps(head(conn, campus, scope)?))
 }
 
-/// How many positions are missing of a scope. Others than the scope's may be among them: an upper bound.
-pub fn missing(conn: &Connection, campus: CampusId, scope: Scope) -> rusqlite::Result<u64> {
-    Ok(gaps(conn, campus, scope)?.into_iter().map(Stretch::positions).sum())
+/// How many positions lie in a gap of any of these scopes. Others' positions may be among them: an upper bound.
+pub fn missing(conn: &Connection, campus: CampusId, scopes: impl IntoIterator<Item = Scope>) -> rusqlite::Result<u64> {
+    let mut missing = Coverage::default();
+    for scope in scopes {
+        // Between the changes of one circle lie those of others: their gaps overlap, and each position counts once.
+        gaps(conn, campus, scope)?.into_iter().for_each(|gap| missing.cover(gap));
+    }
+    Ok(missing.stretches().iter().map(|it| it.positions()).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use circles_protocol::CircleId;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cache::empty;
+
+    proptest! {
+        #[test]
+        fn what_several_scopes_miss_is_counted_once(
+            of in prop::collection::vec((0..40_u64, prop::collection::vec((0..40_u64, 0..40_u64), 0..4)), 0..5),
+        ) {
+            let (conn, campus) = (empty(), CampusId::new());
+            let scopes: Vec<Scope> = of.iter().map(|_| Scope::Circle(CircleId::new())).collect();
+            let pos = |value: u64| Pos::try_from(value).expect("small");
+            let mut missing = std::collections::BTreeSet::new();
+            for (scope, (head, held)) in scopes.iter().zip(&of) {
+                let mut ledger = Ledger::default();
+                ledger.reach(&conn, campus, *scope, pos(*head)).unwrap();
+                for (after, until) in held {
+                    ledger.cover(&conn, campus, *scope, pos(*after), pos((*until).max(*after))).unwrap();
+                }
+                ledger.store(&conn, campus).unwrap();
+                let gaps = gaps(&conn, campus, *scope).unwrap();
+                missing.extend(gaps.iter().flat_map(|it| it.after.get() + 1..=it.until.get()));
+            }
+            prop_assert_eq!(super::missing(&conn, campus, scopes).unwrap(), missing.len() as u64);
+        }
+    }
 }

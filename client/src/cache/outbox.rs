@@ -180,14 +180,16 @@ const HELD_UP: &str = "EXISTS (SELECT 1 FROM outbox AS before
         OR (before.message = it.message
           AND (before.kind = 'post' OR (before.kind IN ('edit', 'delete') AND before.state = 'failed')))))";
 
-/// The next item to send: the oldest that nothing holds up.
-pub fn next(conn: &Connection, campus: CampusId, now: UnixMs) -> rusqlite::Result<Option<Item>> {
+/// The next item to send: the oldest that nothing holds up, of a circle that is none of these.
+pub fn next(conn: &Connection, campus: CampusId, now: UnixMs, but: &[CircleId]) -> rusqlite::Result<Option<Item>> {
+    let but = but.iter().map(|it| it.uuid().simple().to_string()).collect::<serde_json::Value>().to_string();
     conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM outbox AS it WHERE campus = ?1 AND state <> 'failed' AND NOT ({RESTS})
+           AND lower(hex(circle)) NOT IN (SELECT value FROM json_each(?4))
            AND (kind IN {OWN_STATES} OR NOT {HELD_UP})
          ORDER BY n LIMIT 1"
     ))?
-    .query_row(params![campus.blob(), now.0, DRAFT_REST_MS], item)
+    .query_row(params![campus.blob(), now.0, DRAFT_REST_MS, but], item)
     .optional()
 }
 
@@ -373,7 +375,7 @@ mod tests {
         let (conn, campus, circle, message) = (empty(), CampusId::new(), CircleId::new(), MessageId::new());
         let say = |intent: &Intent| push(&conn, campus, circle, Some(message), intent, UnixMs(0)).unwrap();
         say(&Intent::Post { text: "first".to_owned(), reply_to: None });
-        let post = next(&conn, campus, UnixMs(0)).unwrap().expect("it waits");
+        let post = next(&conn, campus, UnixMs(0), &[]).unwrap().expect("it waits");
         sending(&conn, post.n).unwrap();
         assert!(!rewrite(&conn, campus, message, "second").unwrap(), "it is on its way");
         say(&Intent::Edit { text: "second".to_owned() });
@@ -388,7 +390,7 @@ mod tests {
         let (conn, campus, circle) = (empty(), CampusId::new(), CircleId::new());
         let draft = |text: &str| Intent::Draft(DraftView { text: text.to_owned(), ..DraftView::default() });
         let write = |text, at| push(&conn, campus, circle, None, &draft(text), UnixMs(at)).unwrap();
-        let due = |at| next(&conn, campus, UnixMs(at)).unwrap().map(|it| it.intent);
+        let due = |at| next(&conn, campus, UnixMs(at), &[]).unwrap().map(|it| it.intent);
         write("h", 10_000);
         write("hi", 11_000);
         assert_eq!((due(11_500), rests_for(&conn, campus, UnixMs(11_500)).unwrap()), (None, Some(1_500)));
@@ -430,13 +432,13 @@ mod tests {
     fn nothing_of_a_circle_waits_for_what_devices_agree_on() {
         let (conn, campus, circle, message) = (empty(), CampusId::new(), CircleId::new(), MessageId::new());
         push(&conn, campus, circle, None, &Intent::Mute { on: true }, UnixMs(0)).unwrap();
-        let mute = next(&conn, campus, UnixMs(0)).unwrap().expect("it waits");
+        let mute = next(&conn, campus, UnixMs(0), &[]).unwrap().expect("it waits");
         fail(&conn, mute.n, "an older relay").unwrap();
         push(&conn, campus, circle, Some(message), &Intent::Delete, UnixMs(0)).unwrap();
-        assert_eq!(next(&conn, campus, UnixMs(0)).unwrap().map(|it| it.intent), Some(Intent::Delete));
+        assert_eq!(next(&conn, campus, UnixMs(0), &[]).unwrap().map(|it| it.intent), Some(Intent::Delete));
         assert_eq!(counts(&conn, campus, circle).unwrap(), (1, 0));
         assert_eq!(waiting(&conn, campus, circle, "mute").unwrap(), Some(Intent::Mute { on: true }));
         retry_own_states(&conn, campus).unwrap();
-        assert_eq!(next(&conn, campus, UnixMs(0)).unwrap().map(|it| it.n), Some(mute.n));
+        assert_eq!(next(&conn, campus, UnixMs(0), &[]).unwrap().map(|it| it.n), Some(mute.n));
     }
 }

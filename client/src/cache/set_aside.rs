@@ -8,6 +8,7 @@ use super::{Blob, ledger, number, uuid};
 use crate::{
     coverage::Stretch,
     limits::{SET_ASIDE_BYTES_MAX, SET_ASIDE_MAX},
+    view::SetAsideView,
 };
 
 /// The version of this app.
@@ -34,6 +35,15 @@ pub fn keep(conn: &Connection, campus: CampusId, event: &str, data: &str, reason
     )?;
     conn.execute("UPDATE campus SET set_aside = set_aside + 1 WHERE id = ?1", params![campus.blob()])?;
     Ok(())
+}
+
+/// What is kept of a campus's, the newest first: at most [`SET_ASIDE_MAX`].
+pub fn kept(conn: &Connection, campus: CampusId) -> rusqlite::Result<Vec<SetAsideView>> {
+    conn.prepare_cached("SELECT event, reason FROM set_aside WHERE campus = ?1 ORDER BY n DESC LIMIT ?2")?
+        .query_map(params![campus.blob(), SET_ASIDE_MAX], |row| {
+            Ok(SetAsideView { event: row.get(0)?, reason: row.get(1)? })
+        })?
+        .collect()
 }
 
 /// A stretch is going to count as held although not all of it was understood. One stretch for each scope, from the first
@@ -92,6 +102,8 @@ mod tests {
         held.cover(&conn, campus, scope, Pos::ZERO, pos(9)).unwrap();
         held.store(&conn, campus).unwrap();
         keep(&conn, campus, "change", "{}", "unknown kind").unwrap();
+        let kept = kept(&conn, campus).unwrap();
+        assert_eq!(kept, [SetAsideView { event: "change".to_owned(), reason: "unknown kind".to_owned() }]);
         note(&conn, campus, scope, pos(5), pos(6)).unwrap();
         note(&conn, campus, scope, pos(2), pos(3)).unwrap();
 

@@ -153,12 +153,24 @@ pub fn circle(conn: &Connection, eyes: Eyes, id: CircleId) -> rusqlite::Result<O
         read_seq,
         unread,
         last: if role.is_some() { last(conn, eyes, id)? } else { None },
-        missing: if role.is_some() { ledger::missing(conn, eyes.campus, Scope::Circle(id))? } else { 0 },
+        missing: if role.is_some() { missing(conn, eyes.campus, id, head_seq)? } else { 0 },
         unsent,
         failed,
         draft: drafts::exists(conn, eyes.campus, id)?,
         muted: mutes::is_muted(conn, eyes.campus, id)?,
     }))
+}
+
+/// How many messages are not held, and one if other changes alone are missing. While nothing is, nothing is counted.
+fn missing(conn: &Connection, campus: CampusId, id: CircleId, last: Seq) -> rusqlite::Result<u64> {
+    if ledger::gaps(conn, campus, Scope::Circle(id))?.is_empty() {
+        return Ok(0);
+    }
+    // One without a version is of a history before.
+    let held: i64 = conn
+        .prepare_cached("SELECT count(*) FROM message WHERE campus = ?1 AND circle = ?2 AND version > 0")?
+        .query_row(params![campus.blob(), id.blob()], |row| row.get(0))?;
+    Ok(last.get().saturating_sub(held.unsigned_abs()).max(1))
 }
 
 /// Head, read marker and unread count: what others wrote after the marker.

@@ -1,35 +1,37 @@
 //! Telling the interface what changed, gathered over some milliseconds so that a flood stays a few updates.
 
-use std::{collections::HashMap, time::Instant};
-
-use circles_protocol::{CircleId, Seq};
-
-use super::{Engine, State, circles_of};
+use super::{Engine, State, circles_of, notices::Notices, rests};
 use crate::{
     cache::{Durability, absence, views},
     error::ClientError,
-    limits::{NOTICE_PAUSE, UPDATE_MESSAGES_MAX, UPDATE_PAUSE},
-    mentions::mentions,
+    limits::{UPDATE_MESSAGES_MAX, UPDATE_PAUSE},
     view::{Absence, Connection, Update},
 };
 
 impl Engine {
     pub(super) async fn announce_updates(self) {
-        let mut last_notice = HashMap::new();
+        let mut notices = Notices::default();
         loop {
-            self.0.signals.announce.notified().await;
-            tokio::time::sleep(UPDATE_PAUSE).await;
-            if let Err(error) = self.announce(&mut last_notice).await {
-                // The interface can always take everything anew.
-                tracing::warn!(%error, "an update could not be made");
-                self.tell(Update::Timeline { campus_id: self.0.campus, circle_id: None });
+            tokio::select! {
+                () = self.0.signals.announce.notified() => {
+                    tokio::time::sleep(UPDATE_PAUSE).await;
+                    if let Err(error) = self.announce(&mut notices).await {
+                        // The interface can always take everything anew.
+                        tracing::warn!(%error, "an update could not be made");
+                        self.tell(Update::Timeline { campus_id: self.0.campus, circle_id: None });
+                    }
+                }
+                () = rests::at(notices.first_due()) => {}
+            }
+            if let Err(error) = self.notify(&mut notices).await {
+                tracing::warn!(%error, "a notice could not be made");
             }
         }
     }
 
-    async fn announce(&self, last_notice: &mut HashMap<CircleId, Instant>) -> Result<(), ClientError> {
+    async fn announce(&self, notices: &mut Notices) -> Result<(), ClientError> {
         self.end_absence().await?;
-        let (touched, connection_changed) =
+        let (mut touched, connection_changed) =
             self.state(|it| (std::mem::take(&mut it.touched), std::mem::take(&mut it.connection_changed)));
         let eyes = self.eyes();
         self.announce_typing().await?;
@@ -41,7 +43,7 @@ impl Engine {
         }
         let circles = circles_of(&touched);
         let timelines = touched.timelines.clone();
-        let news = touched.news.clone();
+        notices.came(std::mem::take(&mut touched.news));
         for circle_id in touched.drafts.iter().copied() {
             self.tell(Update::Draft { campus_id: eyes.campus, circle_id });
         }
@@ -70,18 +72,10 @@ impl Engine {
                         messages.push((circle, None));
                     }
                 }
-                let mut notices = Vec::new();
-                for (circle, id) in news {
-                    let Some(message) = views::messages(conn, eyes, circle, [id])?.pop() else { continue };
-                    let muted = views.iter().any(|it| it.id == circle && it.muted);
-                    if !muted || mentions(&message.text, &views::person(conn, eyes.campus, eyes.me)?.name) {
-                        notices.push((circle, message));
-                    }
-                }
-                Ok((views, gone, messages, notices))
+                Ok((views, gone, messages))
             })
             .await?;
-        let (views, gone, messages, notices) = read;
+        let (views, gone, messages) = read;
         for (circle_id, found) in messages {
             self.tell(match found {
                 Some((messages, discarded)) => {
@@ -89,21 +83,6 @@ impl Engine {
                 }
                 None => Update::Timeline { campus_id: eyes.campus, circle_id: Some(circle_id) },
             });
-        }
-        for (circle_id, message) in notices {
-            let Some(circle) = views.iter().find(|it| it.id == circle_id && it.joined) else { continue };
-            let unread = message.seq.is_some_and(|seq: Seq| seq > circle.read_seq);
-            let lately = last_notice.get(&circle_id).is_some_and(|at| at.elapsed() < NOTICE_PAUSE);
-            if unread && !lately {
-                last_notice.insert(circle_id, Instant::now());
-                self.tell(Update::Notice {
-                    campus_id: eyes.campus,
-                    circle_id,
-                    circle_name: circle.name.clone(),
-                    author: message.author.name,
-                    text: views::preview(&message.text),
-                });
-            }
         }
         let outside = views.iter().any(|it| !it.joined);
         if !views.is_empty() {

@@ -1,6 +1,8 @@
 //! Filling gaps: what the person looks at first, then the newest page of each circle by unread, then the rest, in the
 //! background and resumable after a crash (design section 6).
 
+use std::time::Duration;
+
 use circles_protocol::{
     Change, CircleId, Scope,
     api::{Me, MessagesPage},
@@ -8,8 +10,12 @@ use circles_protocol::{
 use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
-use super::Engine;
+use super::{
+    Engine,
+    rests::{self, Rests},
+};
 use crate::{
     backoff::Backoff,
     cache::{
@@ -20,7 +26,7 @@ use crate::{
     },
     coverage::Stretch,
     error::ClientError,
-    limits::{FILL_PAGE, FIRST_PAGE},
+    limits::{FILL_PAGE, FILL_PAGE_MIN, FILL_PAGE_SOON, FIRST_PAGE},
 };
 
 /// A page of `GET /v1/changes` whose changes are read one by one: one that is not understood must not hide the others.
@@ -32,13 +38,56 @@ struct Page {
     changes: Vec<Box<RawValue>>,
 }
 
+/// How it goes: which scopes rest after a failure, and how much is asked for at once.
+struct Tempo {
+    rests: Rests<Scope>,
+    page: u32,
+}
+
+impl Tempo {
+    fn new() -> Self {
+        Self { rests: Rests::default(), page: FILL_PAGE }
+    }
+
+    /// What became of one scope. An error that is of it alone lets it rest, and the others go on.
+    fn of(&mut self, scope: Scope, done: Result<(), ClientError>) -> Result<(), ClientError> {
+        let Err(error) = done else { return Ok(()) };
+        let least = error.retry_after_s().map_or(Duration::ZERO, Duration::from_secs);
+        if !error.is_of_one() || !self.rests.failed(scope, Instant::now(), least) {
+            return Err(error);
+        }
+        tracing::debug!(%error, %scope, "its gaps stay for now");
+        Ok(())
+    }
+
+    fn rests(&self, scope: Scope) -> bool {
+        self.rests.rests(scope, Instant::now())
+    }
+
+    /// A page came, after this long: over slow Wi-Fi the next one is not larger.
+    fn came(&mut self, took: Duration) {
+        if took < FILL_PAGE_SOON {
+            self.page = (self.page * 2).min(FILL_PAGE);
+        }
+    }
+
+    /// A page did not come in time.
+    fn was_late(&mut self) {
+        self.page = (self.page / 2).max(FILL_PAGE_MIN);
+    }
+}
+
 impl Engine {
     /// Fills gaps whenever there may be some.
     pub(super) async fn fill_gaps(self) {
         let mut backoff = Backoff::default();
+        let mut tempo = Tempo::new();
         loop {
-            self.0.signals.fill.notified().await;
-            while let Err(error) = self.fill_once().await {
+            tokio::select! {
+                () = self.0.signals.fill.notified() => {}
+                () = rests::at(tempo.rests.first_until(Instant::now())) => {}
+            }
+            while let Err(error) = self.fill_once(&mut tempo).await {
                 if error.signed_out() {
                     break;
                 }
@@ -53,23 +102,28 @@ impl Engine {
         }
     }
 
-    async fn fill_once(&self) -> Result<(), ClientError> {
+    async fn fill_once(&self, tempo: &mut Tempo) -> Result<(), ClientError> {
         let (asked, taken) = self.state(|it| (it.heads_asked, it.heads_taken));
         if asked != taken {
-            self.take_heads().await?;
+            self.take_heads(asked > 1).await?;
             self.count(|it| it.heads_taken = asked);
         }
-        self.name_circles().await?;
-        if let Some(circle) = self.state(|it| it.focus) {
+        self.name_circles(tempo).await?;
+        if let Some(circle) = self.state(|it| it.focus)
+            && !tempo.rests(Scope::Circle(circle))
+        {
             // One may look at a circle that one is not in any more: nothing else waits for that.
-            unless_out(self.newest_page(circle).await)?;
+            let seen = unless_out(self.newest_page(circle).await).map(drop);
+            tempo.of(Scope::Circle(circle), seen)?;
         }
         // The newest page of each scope first, then everything: a person may open any circle.
-        for scope in self.scopes().await? {
-            self.fill_scope(scope, Some(1)).await?;
-        }
-        for scope in self.scopes().await? {
-            self.fill_scope(scope, None).await?;
+        for pages in [Some(1), None] {
+            for scope in self.scopes().await? {
+                if !tempo.rests(scope) {
+                    let filled = self.fill_scope(scope, pages, tempo).await;
+                    tempo.of(scope, filled)?;
+                }
+            }
         }
         self.settle().await?;
         self.count_missing().await
@@ -89,35 +143,31 @@ impl Engine {
         Ok(())
     }
 
-    /// Asks for the circles, their heads and read markers as of now.
-    async fn take_heads(&self) -> Result<(), ClientError> {
+    /// Asks for the circles, their heads and read markers as of now; `again` if something happened since the start.
+    async fn take_heads(&self, again: bool) -> Result<(), ClientError> {
         let me: Me = self.api().get("v1/me").await?;
-        self.apply(move |apply| {
-            if apply.epoch()?.is_some_and(|it| it != me.cursor.epoch) {
-                return Err(another_history());
-            }
-            apply.entity(&circles_protocol::Entity::Person(me.person.clone()))?;
-            for state in &me.circles {
-                apply.circle_state(state)?;
-            }
-            let listed: Vec<CircleId> = me.circles.iter().map(|it| it.circle.id).collect();
-            apply.leave_unlisted(&listed, &me.cursor)?;
-            Ok(())
-        })
-        .await?;
+        self.apply(move |apply| heads(apply, &me, again)).await?;
         self.count_missing().await
     }
 
     /// The name of a private circle that one was brought into lies in its history: it is asked for.
-    async fn name_circles(&self) -> Result<(), ClientError> {
+    async fn name_circles(&self, tempo: &mut Tempo) -> Result<(), ClientError> {
         let eyes = self.eyes();
         let unknown = self.0.cache.read(move |conn| Ok(views::joined_unknown(conn, eyes)?)).await?;
         for circle in unknown {
-            if let Some(state) = unless_out(self.api().get(&format!("v1/circles/{circle}")).await)? {
-                self.apply(move |apply| Ok(apply.circle_state(&state)?)).await?;
+            if !tempo.rests(Scope::Circle(circle)) {
+                let named = self.name_circle(circle).await;
+                tempo.of(Scope::Circle(circle), named)?;
             }
         }
         Ok(())
+    }
+
+    async fn name_circle(&self, circle: CircleId) -> Result<(), ClientError> {
+        match unless_out(self.api().get(&format!("v1/circles/{circle}")).await)? {
+            Some(state) => self.apply(move |apply| Ok(apply.circle_state(&state)?)).await,
+            None => Ok(()),
+        }
     }
 
     /// The last messages of a circle, if they are not held: on screen before anything else.
@@ -172,27 +222,33 @@ impl Engine {
     }
 
     /// Fills the gaps of one scope, newest first, `pages` at the most. The next page is fetched while one is stored.
-    async fn fill_scope(&self, scope: Scope, pages: Option<u32>) -> Result<(), ClientError> {
+    async fn fill_scope(&self, scope: Scope, pages: Option<u32>, tempo: &mut Tempo) -> Result<(), ClientError> {
         let Some(mut gap) = self.newest_gap(scope).await? else { return Ok(()) };
-        let Some(mut page) = unless_out(self.page(scope, gap).await)? else {
-            // The membership change says so, or the heads do.
-            self.count(|it| it.heads_asked += 1);
-            return Ok(());
+        let mut page = match self.page(scope, gap, tempo).await {
+            // The membership change says so, or the heads do: they are asked for at once.
+            Err(error) if error.is_out() => {
+                self.count(|it| it.heads_asked += 1);
+                self.0.signals.fill.notify_one();
+                return Err(error);
+            }
+            page => page?,
         };
         let mut done = 1;
         loop {
             let rest = Stretch::new(gap.after, page.after);
             if let Some(rest) = rest.filter(|_| pages.is_none_or(|most| done < most)) {
-                let (stored, next) = tokio::join!(self.store(scope, page), self.page(scope, rest));
+                let (stored, next) = tokio::join!(self.store(scope, page), self.page(scope, rest, tempo));
                 stored?;
+                tempo.rests.succeeded(scope);
                 (gap, page) = (rest, next?);
             } else {
                 self.store(scope, page).await?;
+                tempo.rests.succeeded(scope);
                 if pages.is_some_and(|most| done >= most) {
                     return Ok(());
                 }
                 let Some(next) = self.newest_gap(scope).await? else { return Ok(()) };
-                (gap, page) = (next, self.page(scope, next).await?);
+                (gap, page) = (next, self.page(scope, next, tempo).await?);
             }
             done += 1;
             self.count_missing().await?;
@@ -204,11 +260,18 @@ impl Engine {
         self.0.cache.read(move |conn| Ok(ledger::gaps(conn, campus, scope)?.pop())).await
     }
 
-    async fn page(&self, scope: Scope, gap: Stretch) -> Result<Page, ClientError> {
-        let Stretch { after, until } = gap;
-        self.api()
-            .get(&format!("v1/changes?scope={scope}&after={after}&until={until}&order=newest&limit={FILL_PAGE}"))
-            .await
+    async fn page(&self, scope: Scope, gap: Stretch, tempo: &mut Tempo) -> Result<Page, ClientError> {
+        let (Stretch { after, until }, limit, begun) = (gap, tempo.page, Instant::now());
+        let path = format!("v1/changes?scope={scope}&after={after}&until={until}&order=newest&limit={limit}");
+        let page: Result<Page, ClientError> = self.api().get(&path).await;
+        match &page {
+            Ok(_) => tempo.came(begun.elapsed()),
+            Err(ClientError::Late) => tempo.was_late(),
+            Err(_) => {}
+        }
+        // One that leaves the end of the gap open would be asked for again without a pause.
+        let page = page?;
+        if page.until < until || page.after >= until { Err(ClientError::NotARelay) } else { Ok(page) }
     }
 
     /// Stores a page together with what it covers, in one transaction: a crash neither loses nor invents a gap.
@@ -251,6 +314,23 @@ impl Engine {
     }
 }
 
+/// The heads as the relay states them. Of the scopes beside circles it states none: `again`, after an event that was not
+/// understood and may have been of any scope, they count as reaching to where the answer is from (design 3.4).
+fn heads(apply: &mut Apply<'_>, me: &Me, again: bool) -> Result<(), ClientError> {
+    if apply.epoch()?.is_some_and(|it| it != me.cursor.epoch) {
+        return Err(another_history());
+    }
+    apply.entity(&circles_protocol::Entity::Person(me.person.clone()))?;
+    for state in &me.circles {
+        apply.circle_state(state)?;
+    }
+    if again {
+        apply.reach_beside_circles(me.cursor.pos)?;
+    }
+    let listed: Vec<CircleId> = me.circles.iter().map(|it| it.circle.id).collect();
+    Ok(apply.leave_unlisted(&listed, &me.cursor)?)
+}
+
 /// What was asked for comes from another history than the one that is held: the stream's `reset` is on its way.
 fn another_history() -> ClientError {
     ClientError::Offline("the relay's history is another one".to_owned())
@@ -259,17 +339,16 @@ fn another_history() -> ClientError {
 /// None if one is not a member of the circle any more, or there is no such circle.
 fn unless_out<T>(answer: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
     match answer {
-        Err(ClientError::Relay(problem, _)) if problem.status == 403 || problem.status == 404 => Ok(None),
+        Err(error) if error.is_out() => Ok(None),
         other => other.map(Some),
     }
 }
 
 /// How much the ledger knows to be missing of all that one follows.
 pub fn missing(conn: &Connection, eyes: Eyes) -> rusqlite::Result<u64> {
-    let mut missing = ledger::missing(conn, eyes.campus, Scope::Campus)?
-        + ledger::missing(conn, eyes.campus, Scope::Person(eyes.me))?;
-    for circle in views::joined(conn, eyes)? {
-        missing += ledger::missing(conn, eyes.campus, Scope::Circle(circle))?;
-    }
-    Ok(missing)
+    let circles = views::joined(conn, eyes)?.into_iter().map(Scope::Circle);
+    ledger::missing(conn, eyes.campus, circles.chain([Scope::Campus, Scope::Person(eyes.me)]))
 }
+
+#[cfg(test)]
+mod tests;

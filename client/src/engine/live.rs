@@ -17,13 +17,14 @@ use crate::{
     backoff::Backoff,
     cache::{
         Durability, absence,
-        apply::{Apply, Touched},
+        apply::{Apply, News, Touched},
         campuses::{self, LanRow},
         history, set_aside,
-        views::Eyes,
+        views::{self, Eyes},
     },
     error::ClientError,
-    limits::{BATCH_EVENTS_MAX, HELLO_MAX, LAN_RETRY_MAX, RETRY_MAX, SILENCE_MAX},
+    limits::{BATCH_EVENTS_MAX, HELLO_MAX, LAN_RETRY_MAX, RETRY_MAX, SILENCE_MAX, STREAM_LASTS},
+    mentions::mentions,
     stream::{EventStream, UNREADABLE},
     view,
 };
@@ -39,12 +40,47 @@ enum End {
     Asked,
 }
 
+/// A stream that said `hello`.
+struct Opened {
+    at: Instant,
+    /// Whether it brought anything new.
+    brought: bool,
+}
+
+/// When to connect anew.
+struct Patience {
+    backoff: Backoff,
+    /// No stream was lost since one worked.
+    first: bool,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { backoff: Backoff::default(), first: true }
+    }
+}
+
+impl Patience {
+    /// Whether the next attempt is made at once, after a stream that was open: if it worked, and for the first time also if
+    /// it did not. What cuts each stream after its `hello` would be asked for one after another without a pause.
+    fn may_try_at_once(&mut self, opened: &Opened) -> bool {
+        if opened.brought || opened.at.elapsed() >= STREAM_LASTS {
+            self.reset();
+        }
+        mem::replace(&mut self.first, false)
+    }
+
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
+
 impl Engine {
     /// Keeps a stream open for as long as the app runs.
     pub(super) async fn stay_connected(self) {
-        let mut backoff = Backoff::default();
+        let mut patience = Patience::default();
         loop {
-            let mut opened = false;
+            let mut opened = None;
             let ended = self.connection(&mut opened).await;
             if matches!(ended, Ok(End::Asked)) {
                 // First of all: it is not online any more, and connecting anew takes a moment to prepare.
@@ -56,17 +92,15 @@ impl Engine {
             }
             let error = match ended {
                 Ok(End::Asked) => {
-                    backoff.reset();
+                    patience.reset();
                     continue;
                 }
                 Ok(End::Closed) => ClientError::Offline("the relay closed the stream".to_owned()),
                 Err(error) => error,
             };
-            // After a connection that worked the next attempt is made at once.
-            if opened {
-                backoff.reset();
+            if let Some(opened) = opened {
                 tracing::debug!(%error, "the stream ended");
-                if error.passes() {
+                if patience.may_try_at_once(&opened) && error.passes() {
                     // Nobody knows since when nothing came: until the next stream is open, nothing counts as complete.
                     if matches!(error, ClientError::Silent) {
                         self.set_connection(view::Connection::Connecting);
@@ -76,17 +110,17 @@ impl Engine {
             }
             let asked = error.retry_after_s().map_or(Duration::ZERO, Duration::from_secs);
             let most = if self.api().route().is_some() { LAN_RETRY_MAX } else { RETRY_MAX };
-            let wait = backoff.next(rand::random()).min(most).max(asked.min(RETRY_MAX));
-            self.offline(&error, wait);
+            let wait = patience.backoff.next(rand::random()).min(most).max(asked.min(RETRY_MAX));
+            self.offline(&error, wait).await;
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.0.signals.reconnect.notified() => backoff.reset(),
+                () = self.0.signals.reconnect.notified() => patience.reset(),
             }
         }
     }
 
     /// One connection, and those that replace it before it ends.
-    async fn connection(&self, opened: &mut bool) -> Result<End, ClientError> {
+    async fn connection(&self, opened: &mut Option<Opened>) -> Result<End, ClientError> {
         let mut stream = EventStream::open(self.api(), self.cursor().await?.as_ref())?;
         // The next stream, once this one said `bye`: both live for a moment, and nothing is doubled because states are.
         let mut next: Option<EventStream> = None;
@@ -159,7 +193,7 @@ impl Engine {
         &self,
         stream: &mut EventStream,
         first: Event,
-        opened: &mut bool,
+        opened: &mut Option<Opened>,
     ) -> Result<Option<Bye>, ClientError> {
         let mut events = vec![first];
         let mut failed = None;
@@ -195,6 +229,7 @@ impl Engine {
             .await?;
         self.touched(outcome.touched);
         self.wrote_messages(outcome.written);
+        let before = self.state(|it| it.cursor);
         self.count(|it| {
             it.heads_asked += u64::from(outcome.resync);
             it.cursor = outcome.cursor;
@@ -205,7 +240,8 @@ impl Engine {
             }
         });
         if let Some(hello) = outcome.hello {
-            let first = !mem::replace(opened, true);
+            let first = opened.is_none();
+            opened.get_or_insert_with(|| Opened { at: Instant::now(), brought: false });
             let heartbeats = Duration::from_millis(u64::from(hello.heartbeat_ms)) * 3;
             stream.silence_max = heartbeats.clamp(SILENCE_MIN, SILENCE_MAX);
             self.online();
@@ -213,6 +249,9 @@ impl Engine {
             if first {
                 self.presence_is_new();
             }
+        }
+        if let Some(it) = opened {
+            it.brought |= outcome.cursor > before;
         }
         if outcome.resync || outcome.fill {
             self.0.signals.fill.notify_one();
@@ -303,6 +342,11 @@ impl<'a> Batch<'a> {
                 set_aside::keep(self.conn, self.eyes.campus, &event.event_type, &event.data, &reason)?;
                 // The chain shows what it was about when the next change of its scope comes; the heads show it now.
                 self.outcome.resync = true;
+                if let Some(cursor) =
+                    cursor.as_ref().filter(|_| !matches!(name, Some(EventName::Hello | EventName::Reset)))
+                {
+                    self.misses(cursor)?;
+                }
             }
         }
         // In the same transaction as what it covers (design 3.5). A hello's cursor is where the stream begins.
@@ -311,6 +355,19 @@ impl<'a> Batch<'a> {
                 Some(before) if before.epoch == cursor.epoch && before.pos > cursor.pos => Some(before),
                 _ => Some(cursor),
             };
+        }
+        Ok(())
+    }
+
+    /// What stands there may be of any scope. The relay says where each circle ends, and of no other scope: those are missing
+    /// up to there, and filled like any gap (design 3.4).
+    fn misses(&mut self, at: &Cursor) -> Result<(), ClientError> {
+        let epoch = match &self.cursor {
+            Some(cursor) => Some(cursor.epoch.clone()),
+            None => self.apply.epoch()?,
+        };
+        if epoch.is_none_or(|it| it == at.epoch) {
+            self.apply.reach_beside_circles(at.pos)?;
         }
         Ok(())
     }
@@ -331,7 +388,9 @@ impl<'a> Batch<'a> {
         let me = self.eyes.me;
         match &change.entity {
             Entity::Message(it) if it.author_id != me && it.deleted_at.is_none() && it.edited_at.is_none() => {
-                self.apply.touched.news.insert(it.circle_id, it.id);
+                let name = views::person(self.conn, self.eyes.campus, me).map_err(ClientError::from)?.name;
+                let mention = mentions(&it.text, &name).then_some(it.id);
+                self.apply.touched.came(it.circle_id, News { last: it.id, mention });
                 self.outcome.written.push((it.circle_id, it.author_id));
             }
             // The circle's history before is a gap now, and its name may not be known.
@@ -389,3 +448,25 @@ impl From<ClientError> for Trouble {
 
 #[cfg(test)]
 mod strange;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_is_cut_right_after_its_hello_is_opened_again_at_once_only_for_the_first_time() {
+        let mut patience = Patience::default();
+        let opened = |brought, ago| Opened { at: Instant::now() - ago, brought };
+        assert!(patience.may_try_at_once(&opened(false, Duration::ZERO)));
+        assert!(!patience.may_try_at_once(&opened(false, Duration::ZERO)));
+        let first = patience.backoff.next(0.0);
+        assert!(!patience.may_try_at_once(&opened(false, Duration::ZERO)));
+        assert!(patience.backoff.next(0.0) > first, "the waits grow");
+        // One that worked begins anew, and the loss after it is the first one.
+        for worked in [opened(true, Duration::ZERO), opened(false, STREAM_LASTS)] {
+            assert!(patience.may_try_at_once(&worked));
+            assert_eq!(patience.backoff.next(0.0), first);
+            assert!(!patience.may_try_at_once(&opened(false, Duration::ZERO)));
+        }
+    }
+}

@@ -3,7 +3,11 @@
 mod announce;
 mod fill;
 mod live;
+mod notices;
 mod passing;
+mod rests;
+#[cfg(test)]
+mod script;
 mod send;
 mod wake;
 
@@ -67,6 +71,8 @@ struct State {
     replay_until: Pos,
     /// The stored cursor.
     cursor: Pos,
+    /// Since when there is no stream, until there is one again: a try, a wake or a start changes nothing about that.
+    offline_since: Option<UnixMs>,
     /// Since when what was missed in an absence is fetched; and the last absence, until the person puts it aside.
     catching_up_since: Option<Instant>,
     absence: Option<Absence>,
@@ -140,6 +146,7 @@ impl Engine {
                 missing: 0,
                 replay_until: Pos::ZERO,
                 cursor: Pos::ZERO,
+                offline_since: None,
                 catching_up_since: None,
                 absence: None,
             }),
@@ -315,7 +322,10 @@ impl Engine {
     }
 
     fn online(&self) {
-        let missing = self.state(|it| it.missing());
+        let missing = self.state(|it| {
+            it.offline_since = None;
+            it.missing()
+        });
         self.set_connection(Connection::Online { missing });
         self.0.signals.online.notify_waiters();
         self.0.signals.send.notify_one();
@@ -332,16 +342,21 @@ impl Engine {
         }
     }
 
-    fn offline(&self, error: &ClientError, wait: Duration) {
+    async fn offline(&self, error: &ClientError, wait: Duration) {
         if error.signed_out() {
             self.set_connection(Connection::SignedOut);
             return;
         }
-        let now = self.now();
-        let since = self.state(|it| match &it.connection {
-            Connection::Offline { since, .. } => *since,
-            _ => now,
-        });
+        let (campus, now) = (self.0.campus, self.now());
+        let known = self.state(|it| it.offline_since);
+        let since = if let Some(since) = known {
+            since
+        } else {
+            // Perhaps long before this start. A cache that cannot be read does not know.
+            let heard = self.0.cache.read(move |conn| Ok(campuses::heard_at(conn, campus)?)).await;
+            heard.ok().flatten().map_or(now, |heard| heard.min(now))
+        };
+        self.state(|it| it.offline_since = Some(since));
         let retry_at = UnixMs(now.0 + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));
         self.set_connection(Connection::Offline { since, problem: problem(error), retry_at });
     }
@@ -362,4 +377,37 @@ fn problem(error: &ClientError) -> ConnectionProblem {
 /// The circles of a set of changes, each once.
 fn circles_of(touched: &Touched) -> HashSet<CircleId> {
     touched.circles.keys().chain(&touched.timelines).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_is_offline_since_the_stream_was_heard_last_whatever_is_tried_meanwhile() {
+        // It was heard at second 1, before this start, and it is second 60.
+        let scene = script::engine(&[], |_| script::problem(500)).await;
+        let engine = &scene.engine;
+        let since = || match engine.state(|it| it.connection.clone()) {
+            Connection::Offline { since, .. } => Some(since),
+            _ => None,
+        };
+        let lost = ClientError::Offline("no network".to_owned());
+        engine.offline(&lost, Duration::ZERO).await;
+        assert_eq!(since(), Some(UnixMs(1_000)));
+        // As it is while it tries again, and after a wake.
+        engine.set_connection(Connection::Connecting);
+        engine.offline(&lost, Duration::ZERO).await;
+        assert_eq!(since(), Some(UnixMs(1_000)));
+
+        engine.online();
+        let campus = engine.0.campus;
+        let heard = engine
+            .0
+            .cache
+            .write(Durability::Cache, move |conn| Ok(campuses::heard(conn, campus, None, UnixMs(50_000))?));
+        heard.await.unwrap();
+        engine.offline(&lost, Duration::ZERO).await;
+        assert_eq!(since(), Some(UnixMs(50_000)));
+    }
 }

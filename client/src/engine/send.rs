@@ -1,15 +1,20 @@
-//! The outbox at work: one item at a time, the oldest first, until the relay has it (design 3.7).
+//! The outbox at work: one item at a time, the oldest first, until the relay has it (design 3.7). Order is kept within each
+//! circle, and one whose items do not get through rests while the others go on.
 
 use std::time::Duration;
 
 use circles_protocol::{
-    Draft, Entity, Epoch, Message, Mute, Pos, Reaction, ReadMarker, UnixMs,
+    CircleId, Draft, Entity, Epoch, Message, Mute, Pos, Reaction, ReadMarker, UnixMs,
     api::{EditMessage, MarkRead, PostMessage, React, Receipt, SetDraft, SetMute},
 };
 use http::Method;
 use rusqlite::Transaction;
+use tokio::time::Instant;
 
-use super::Engine;
+use super::{
+    Engine,
+    rests::{self, Rests},
+};
 use crate::{
     backoff::Backoff,
     cache::{
@@ -33,21 +38,35 @@ enum Done {
     State(Box<Entity>),
 }
 
+/// What came of an attempt.
+enum Attempt {
+    /// The relay has it, or refused it.
+    Over,
+    /// Its circle waits, and others may go on.
+    Rests,
+    /// There was nothing to send.
+    Nothing,
+}
+
 impl Engine {
-    /// Sends what waits, for ever.
+    /// Sends what waits, for ever. A circle to which nothing can be sent holds up no other.
     pub(super) async fn send_outbox(self) {
         let mut backoff = Backoff::default();
+        let mut rests = Rests::default();
         if let Err(error) = self.retry_own_states().await {
             tracing::warn!(%error, "what was refused is not tried again");
         }
         loop {
-            match self.send_next().await {
-                Ok(true) => backoff.reset(),
-                Ok(false) => tokio::select! {
+            match self.send_next(&mut rests).await {
+                Ok(Attempt::Over) => backoff.reset(),
+                Ok(Attempt::Rests) => {}
+                Ok(Attempt::Nothing) => tokio::select! {
                     () = self.0.signals.send.notified() => {}
                     // Another process of the same person may have put something in.
                     () = self.0.cache.written() => {}
                     () = self.a_draft_has_rested() => {}
+                    () = rests::at(rests.first_until(Instant::now())) => {}
+                    () = self.0.signals.online.notified() => rests.end(),
                 },
                 Err(error) => {
                     tracing::debug!(%error, "what was written waits");
@@ -55,7 +74,9 @@ impl Engine {
                     let wait = backoff.next(rand::random()).max(asked.min(RETRY_MAX));
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        () = self.0.signals.online.notified() => {}
+                        () = self.0.signals.online.notified() => rests.end(),
+                        // Perhaps for another circle than those that failed.
+                        () = self.0.signals.send.notified(), if error.is_of_one() => {}
                     }
                 }
             }
@@ -80,28 +101,41 @@ impl Engine {
         }
     }
 
-    /// Sends the next item; false if nothing waits. An error means that the item waits on.
-    async fn send_next(&self) -> Result<bool, ClientError> {
+    /// Sends the next item. An error means that it waits on, and all others with it.
+    async fn send_next(&self, rests: &mut Rests<CircleId>) -> Result<Attempt, ClientError> {
         let campus = self.0.campus;
         let now = self.now();
-        let Some(item) = self.0.cache.read(move |conn| Ok(outbox::next(conn, campus, now)?)).await? else {
-            return Ok(false);
-        };
+        // One that failed may fail again, and take long for it: the others are first.
+        let (failed, resting) = (rests.all(), rests.resting(Instant::now()));
+        let next = self.0.cache.read(move |conn| {
+            Ok(match outbox::next(conn, campus, now, &failed)? {
+                None if failed.len() > resting.len() => outbox::next(conn, campus, now, &resting)?,
+                next => next,
+            })
+        });
+        let Some(item) = next.await? else { return Ok(Attempt::Nothing) };
         let n = item.n;
         // An edit or discard may have come in between: only what is marked as under way is sent, as it then stands.
         let mark = move |conn: &Transaction<'_>| Ok((outbox::sending(conn, n)?, campuses::find(conn, campus)?.cursor));
         let (marked, cursor) = self.0.cache.write(Durability::Cache, mark).await?;
-        let Some(item) = marked else { return Ok(true) };
+        let Some(item) = marked else { return Ok(Attempt::Over) };
+        let circle = item.circle;
         match self.deliver(&item).await {
             Ok(done) => self.delivered(item, done, cursor.map(|it| it.epoch)).await?,
             Err(error) if error.passes() || error.signed_out() => {
                 self.0.cache.write(Durability::Cache, move |conn| Ok(outbox::tried(conn, n)?)).await?;
-                self.touched(Touched::of(item.circle, item.message));
-                return Err(error);
+                self.touched(Touched::of(circle, item.message));
+                let least = error.retry_after_s().map_or(Duration::ZERO, Duration::from_secs);
+                if !error.is_of_one() || !rests.failed(circle, Instant::now(), least) {
+                    return Err(error);
+                }
+                tracing::debug!(%error, "what was written in a circle waits");
+                return Ok(Attempt::Rests);
             }
             Err(error) => self.refused(item, &error).await?,
         }
-        Ok(true)
+        rests.succeeded(circle);
+        Ok(Attempt::Over)
     }
 
     async fn deliver(&self, item: &Item) -> Result<Done, ClientError> {
@@ -231,3 +265,6 @@ impl Engine {
         (self.now().0 - written_at.0 > WRITTEN_EARLIER_MS).then_some(written_at)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,7 @@ unread: number,
  */
 last: LastMessage | null, 
 /**
- * Changes that are known to be missing from the cache; zero: complete to now.
+ * Messages that are missing from the cache, and one if only other changes are; zero: complete to now.
  */
 missing: number, 
 /**

@@ -7,11 +7,11 @@ import type { UnixMs } from "./UnixMs";
  */
 export type Connection = { "state": "connecting" } | { "state": "online", 
 /**
- * Changes that are still to be fetched, as far as known; zero: complete to now.
+ * Changes that are still to be fetched, at the most, as far as known; zero: complete to now.
  */
 missing: number, } | { "state": "offline", 
 /**
- * Since when.
+ * When the stream was heard last, perhaps days ago; if never, since the first attempt.
  */
 since: UnixMs, 
 /**

@@ -45,8 +45,10 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             eprintln!("circles-cli: {error:#}");
-            let offline =
-                matches!(error.downcast_ref::<ClientError>(), Some(ClientError::Offline(_) | ClientError::Silent));
+            let offline = matches!(
+                error.downcast_ref(),
+                Some(ClientError::Offline(_) | ClientError::Late | ClientError::Proxy(_) | ClientError::Silent)
+            );
             ExitCode::from(if offline { 3 } else { 1 })
         }
     }

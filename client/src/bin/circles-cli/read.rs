@@ -5,7 +5,10 @@ use std::time::Duration;
 use anyhow::Result;
 use circles_client::{
     Client,
-    view::{Anchor, CampusView, CircleView, Connection, ConnectionProblem, Delivery, MessageView, Severity, Wrote},
+    view::{
+        Anchor, CampusStatus, CampusView, CircleView, Connection, ConnectionProblem, Delivery, MessageView, Severity,
+        Wrote,
+    },
 };
 use circles_protocol::{Seq, UnixMs};
 use serde_json::json;
@@ -14,6 +17,9 @@ use crate::watch::{campus_now, in_sync, settled};
 
 /// How long relays are listened for: they answer within a second.
 const LISTEN: Duration = Duration::from_secs(3);
+
+/// Most lines of a list within the status: who wants all of it asks for JSON.
+const LISTED_MAX: usize = 10;
 
 /// Lists the relays on this network.
 pub async fn nearby(client: &Client, json: bool) -> Result<()> {
@@ -170,21 +176,22 @@ pub async fn status(client: &Client, json: bool) -> Result<()> {
         if status.set_aside > 0 {
             say!("  {} events could not be understood and were set aside", status.set_aside);
         }
-        if let Some(it) = status.campus.renewal {
+        for it in status.events_set_aside.iter().take(LISTED_MAX) {
+            say!("    {}: {}", it.event, it.reason);
+        }
+        more(status.events_set_aside.len())?;
+        if let Some(it) = &status.campus.renewal {
             let comparing = if it.comparing { "; still comparing" } else { "" };
             say!("  the relay was set back to an earlier state: {} things go to it again{comparing}", it.offered);
         }
         if status.campus.kept > 0 {
             say!("  {} messages that the relay lost are kept on this device", status.campus.kept);
         }
-        for it in status.circles {
-            let missing: u64 = it.gaps.iter().map(|(after, until)| until - after).sum();
-            let complete = match missing {
-                0 => format!("complete to position {}", it.complete_to),
-                _ => format!("complete to position {}, {missing} positions in {} gaps", it.complete_to, it.gaps.len()),
-            };
+        let as_of = as_of(&status)?;
+        for it in &status.circles {
+            let missing = if it.gaps.is_empty() { "" } else { ", but for what is missing" };
             say!(
-                "  {}: {} of {} messages held, {complete}; {} unread, {} unsent, {} failed",
+                "  {}: {} of {} messages held, {as_of}{missing}; {} unread, {} unsent, {} failed",
                 it.name,
                 it.held,
                 it.head_seq,
@@ -192,6 +199,10 @@ pub async fn status(client: &Client, json: bool) -> Result<()> {
                 it.unsent,
                 it.failed
             );
+            for (after, until) in it.gaps.iter().take(LISTED_MAX) {
+                say!("    missing: changes {} to {until}", after + 1);
+            }
+            more(it.gaps.len())?;
         }
         for it in status.stranded {
             let circle = it.circle.unwrap_or_else(|| "a circle that is gone".to_owned());
@@ -201,6 +212,25 @@ pub async fn status(client: &Client, json: bool) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Says that a list was cut.
+fn more(listed: usize) -> Result<()> {
+    if let Some(more @ 1..) = listed.checked_sub(LISTED_MAX) {
+        say!("    and {more} more");
+    }
+    Ok(())
+}
+
+/// Up to when everything is held that is not listed as missing. Only with a stream that has nothing to fetch is that now.
+fn as_of(status: &CampusStatus) -> Result<String> {
+    Ok(match (&status.campus.connection, status.heard_at) {
+        (Connection::Online { missing: 0 }, _) => "complete to now".to_owned(),
+        (Connection::Online { .. }, _) => "catching up".to_owned(),
+        (Connection::Connecting, Some(at)) => format!("as of {}", when(at)?),
+        (_, Some(at)) => format!("as of {}, offline", when(at)?),
+        (_, None) => "never connected".to_owned(),
+    })
 }
 
 /// How it stands with the relay, in words.
@@ -215,5 +245,44 @@ pub fn words(connection: &Connection) -> String {
         }
         Connection::Offline { problem, .. } => format!("offline ({problem:?})"),
         Connection::SignedOut => "signed out: the relay does not know this device any more".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use circles_client::view::{PersonView, TokenPlace};
+    use circles_protocol::{CampusId, PersonId, Role};
+
+    use super::*;
+
+    #[test]
+    fn only_who_is_online_and_lacks_nothing_is_said_to_be_complete_to_now() {
+        let status = |connection, heard_at| CampusStatus {
+            campus: CampusView {
+                id: CampusId::new(),
+                name: String::new(),
+                relay: String::new(),
+                me: PersonView { id: PersonId::new(), name: String::new(), hue: 0, role: Role::Member },
+                connection,
+                hosted: false,
+                token_place: TokenPlace::File,
+                renewal: None,
+                kept: 0,
+                absence: None,
+            },
+            cursor: None,
+            heard_at,
+            set_aside: 0,
+            events_set_aside: Vec::new(),
+            circles: Vec::new(),
+        };
+        let offline =
+            Connection::Offline { since: UnixMs(0), problem: ConnectionProblem::Unreachable, retry_at: UnixMs(0) };
+        let (never, once) = (None, Some(UnixMs(0)));
+        let said = |connection: &Connection, heard_at| as_of(&status(connection.clone(), heard_at)).unwrap();
+        assert_eq!(said(&Connection::Online { missing: 0 }, once), "complete to now");
+        assert_eq!(said(&Connection::Online { missing: 1 }, once), "catching up");
+        assert_eq!(said(&offline, once), format!("as of {}, offline", when(UnixMs(0)).unwrap()));
+        assert_eq!(said(&offline, never), "never connected");
     }
 }

@@ -22,8 +22,8 @@ enum Step {
     Discard(usize),
     /// Tries again what was refused of one of the messages.
     Retry(usize),
-    /// The next item goes out; this comes of it.
-    Send(Outcome),
+    /// The next item goes out while a circle rests, or none; this comes of it.
+    Send(Outcome, Option<usize>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_usize, 1..9_u64).prop_map(|(circle, seq)| Step::Read(circle, seq)),
         1 => (0..8_usize).prop_map(Step::Discard),
         2 => (0..8_usize).prop_map(Step::Retry),
-        8 => outcome.prop_map(Step::Send),
+        8 => (outcome, prop::option::of(0..3_usize)).prop_map(|(outcome, rests)| Step::Send(outcome, rests)),
     ]
 }
 
@@ -79,11 +79,12 @@ impl Model {
         self.0.push(Known { circle, message, intent, state: State::Queued });
     }
 
-    /// The oldest that is not refused, and that nothing before it holds up.
-    fn next(&mut self) -> Option<&mut Known> {
+    /// The oldest that is not refused, that nothing before it holds up, and whose circle does not rest.
+    fn next(&mut self, rests: &[CircleId]) -> Option<&mut Known> {
         let at = (0..self.0.len()).find(|at| {
             let it = &self.0[*at];
-            !it.is_refused() && !self.0[..*at].iter().any(|before| before.holds_up(it))
+            let is_held_up = self.0[..*at].iter().any(|before| before.holds_up(it));
+            !rests.contains(&it.circle) && !it.is_refused() && !is_held_up
         });
         at.map(|at| &mut self.0[at])
     }
@@ -187,9 +188,10 @@ proptest! {
                     let refused = model.0.iter_mut().filter(|it| it.message == Some(*id) && it.is_refused());
                     refused.for_each(|it| it.state = State::Queued);
                 },
-                Step::Send(outcome) => {
-                    let item = next(&conn, campus, UnixMs(0)).unwrap();
-                    let known = model.next();
+                Step::Send(outcome, rests) => {
+                    let rests: Vec<CircleId> = rests.map(|it| circles[it]).into_iter().collect();
+                    let item = next(&conn, campus, UnixMs(0), &rests).unwrap();
+                    let known = model.next(&rests);
                     prop_assert_eq!(item.as_ref().map(|it| (it.circle, it.message)), known.as_ref().map(|it| (it.circle, it.message)));
                     let (Some(item), Some(known)) = (item, known) else { continue };
                     let sent = sending(&conn, item.n).unwrap().expect("it was not refused");

@@ -9,7 +9,10 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::cache::{campuses::CampusRow, empty};
+use crate::{
+    cache::{campuses::CampusRow, empty, ledger},
+    coverage::Stretch,
+};
 
 /// Ids from a handful, so that entities meet.
 fn id(n: u8) -> Uuid {
@@ -153,6 +156,27 @@ fn row(id: CampusId, person: PersonId) -> CampusRow {
         cursor: None,
         set_aside: 0,
     }
+}
+
+#[test]
+fn an_unreadable_event_is_missing_of_the_scopes_of_which_nobody_says_where_they_end() {
+    let conn = empty();
+    let (campus, me) = (CampusId::new(), PersonId::from_uuid(id(0)));
+    campuses::insert(&conn, &row(campus, me), UnixMs(0)).unwrap();
+    let mut batch = Batch::new(&conn, Eyes { campus, me }, UnixMs(1_000));
+    batch.event(&event("change", Some("e.7".to_owned()), "{".to_owned())).unwrap();
+    let outcome = batch.finish().unwrap();
+    let gap = Stretch::new(Pos::ZERO, pos(7));
+    for scope in [Scope::Campus, Scope::Person(me)] {
+        assert_eq!(ledger::gaps(&conn, campus, scope).unwrap(), gap.into_iter().collect::<Vec<_>>(), "{scope}");
+    }
+    assert!(outcome.fill && outcome.missing.is_some_and(|it| it > 0));
+
+    // Of another history: its positions mean nothing here.
+    let mut batch = Batch::new(&conn, Eyes { campus, me }, UnixMs(1_000));
+    batch.event(&event("change", Some("f.90".to_owned()), "{".to_owned())).unwrap();
+    batch.finish().unwrap();
+    assert_eq!(ledger::head(&conn, campus, Scope::Campus).unwrap(), pos(7));
 }
 
 proptest! {
