@@ -15,7 +15,10 @@ export class Timeline {
   from = $state(1);
   to = $state(0);
   head = $state(0);
+  /** How far the person has read, as far as whoever serves knows. */
   read = $state(0);
+  /** How far was seen here: what `read` is about to be. */
+  seen = $state(0);
   /** Where the unread divider stands: fixed for as long as the circle is looked at. */
   divider = $state<number | null>(null);
   messages = $state.raw<MessageView[]>([]);
@@ -26,22 +29,31 @@ export class Timeline {
   problem = $state<unknown>(null);
   /** How often it was taken anew: a gap that was asked for in vain is then asked for again. */
   taken = $state(0);
-  /** The number of a message that is to be shown next. */
-  target = $state<number | null>(null);
+  /** The number of a message that is to be shown next, or that of the first unread one. */
+  target = $state<number | 'unread' | null>(null);
 
   rows = $derived(
     rowsOf({ from: this.from, to: this.to, messages: this.messages, unsent: this.unsent, divider: this.divider }),
   );
+  /** The first that is unread. */
+  unreadFrom = $derived(Math.max(this.read, this.seen) + 1);
   /** Nothing unread beyond this is passed over: what is missing was on nobody's screen (design 3.4). */
   heldTo = $derived.by(() => {
-    const gap = this.rows.find((row) => row.kind === 'gap' && row.to > this.read);
-    return gap?.kind === 'gap' ? gap.from - 1 : this.to;
+    const held = Math.max(this.held, this.read);
+    // What lies between is not in the window, and nobody knows that it is here.
+    if (this.from > held + 1) return held;
+    const gap = this.rows.find((row) => row.kind === 'gap' && row.to > held);
+    return gap?.kind === 'gap' ? Math.max(held, gap.from - 1) : Math.max(held, this.to);
   });
   atEnd = $derived(this.to >= this.head);
   atStart = $derived(this.from <= 1);
 
-  /** The first number on the screen. */
-  top = 0;
+  /** The first and the last number on the screen. */
+  top = $state(0);
+  bottom = $state(0);
+
+  /** Nothing is missing after `read` up to here. */
+  private held = $state(0);
 
   private busy: Promise<void> | null = null;
   /** It is to be taken anew, and that was not asked for yet. */
@@ -125,6 +137,7 @@ export class Timeline {
       this.unsent = keep(this.unsent, view.unsent);
       this.head = view.head_seq;
       this.read = view.read_seq;
+      this.held = view.held_seq;
       this.taken += 1;
     });
   }
@@ -166,6 +179,11 @@ export class Timeline {
     }
   }
 
+  /** The person has read as far as this, here or on another device. */
+  reads(seq: number): void {
+    this.read = Math.max(this.read, seq);
+  }
+
   holds(seq: number): boolean {
     return seq >= this.from && seq <= this.to;
   }
@@ -175,6 +193,7 @@ export class Timeline {
     this.to = view.to;
     this.head = view.head_seq;
     this.read = view.read_seq;
+    this.held = view.held_seq;
     this.messages = view.messages;
     this.unsent = view.unsent;
   }

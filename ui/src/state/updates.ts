@@ -24,6 +24,9 @@ export function applyUpdate(update: Update): void {
       break;
     case 'circles':
       circles.apply(update.campus_id, update.circles);
+      for (const { id, read_seq } of update.circles) {
+        if (opened.shows(update.campus_id, id)) opened.timeline?.reads(read_seq);
+      }
       break;
     case 'messages':
       if (opened.shows(update.campus_id, update.circle_id)) {

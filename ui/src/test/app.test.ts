@@ -5,6 +5,7 @@ import CircleHeader from '../components/CircleHeader.svelte';
 import CircleItem from '../components/CircleItem.svelte';
 import ConnectionBar from '../components/ConnectionBar.svelte';
 import MessageRow from '../components/MessageRow.svelte';
+import Jumps from '../components/Jumps.svelte';
 import JoinForm from '../components/JoinForm.svelte';
 import PeoplePanel from '../components/PeoplePanel.svelte';
 import FirstRun from '../components/FirstRun.svelte';
@@ -65,6 +66,20 @@ describe('the interface', () => {
     const circle = { ...memory.circle, unsent: 2, failed: 1 };
     render(CircleItem, { circle, now: 0, current: false, onselect: () => undefined });
     screen.getByRole('button', { name: 'rust, 6 unread, 2 unsent, 1 failed' });
+  });
+
+  it('leads to the first unread message while that is not on the screen', async () => {
+    const timeline = new Timeline('campus', 'rust');
+    [timeline.read, timeline.top, timeline.bottom] = [74, 20, 40];
+    const onunread = vi.fn();
+    render(Jumps, { timeline, unread: 6, unseen: 6, latest: true, onlatest: () => undefined, onunread });
+    await fireEvent.click(screen.getByRole('button', { name: 'First unread, 6 unread' }));
+    expect(onunread).toHaveBeenCalledOnce();
+    screen.getByRole('button', { name: 'Jump to latest, 6 new' });
+    [timeline.top, timeline.bottom] = [70, 80];
+    await vi.waitFor(() => expect(screen.queryByRole('button', { name: /First unread/ })).toBeNull());
+    [timeline.top, timeline.bottom] = [76, 80];
+    await screen.findByRole('button', { name: /First unread/ });
   });
 
   it('makes the actions of a message when the keyboard or the pointer comes to it', async () => {
