@@ -4,6 +4,7 @@ import App from '../App.svelte';
 import CircleHeader from '../components/CircleHeader.svelte';
 import CircleItem from '../components/CircleItem.svelte';
 import ConnectionBar from '../components/ConnectionBar.svelte';
+import Main from '../components/Main.svelte';
 import MessageRow from '../components/MessageRow.svelte';
 import Jumps from '../components/Jumps.svelte';
 import JoinForm from '../components/JoinForm.svelte';
@@ -25,6 +26,7 @@ describe('the interface', () => {
   beforeEach(() => {
     memory = new Memory();
     serve(memory);
+    circles.list = [];
   });
 
   it('offers three ways to begin', () => {
@@ -66,6 +68,18 @@ describe('the interface', () => {
     const circle = { ...memory.circle, unsent: 2, failed: 1 };
     render(CircleItem, { circle, now: 0, current: false, onselect: () => undefined });
     screen.getByRole('button', { name: 'rust, 6 unread, 2 unsent, 1 failed' });
+  });
+
+  it('says that one is no longer in the circle that was open, until one chooses another', async () => {
+    const { campus } = memory;
+    if (!campus) throw new Error('the campus is there');
+    await circles.load('campus');
+    circles.select('rust');
+    render(Main, { campus });
+    circles.apply('campus', [{ ...memory.circle, joined: false, role: null }]);
+    expect((await screen.findByRole('alert')).textContent).toBe('You are no longer in rust');
+    circles.select('general');
+    await vi.waitFor(() => expect(screen.queryByRole('alert')).toBeNull());
   });
 
   it('leads to the first unread message while that is not on the screen', async () => {
