@@ -11,6 +11,8 @@ const whole = new Intl.NumberFormat();
 export const clockTime = (at: number): string => clock.format(at);
 export const fullTime = (at: number): string => full.format(at);
 export const count = (n: number): string => whole.format(n);
+/** "1 change", "1,234 changes". */
+export const many = (n: number, one: string, more: string): string => `${count(n)} ${n === 1 ? one : more}`;
 
 /** Counts local days: the same for all moments of one day. */
 export function dayOf(at: number): number {

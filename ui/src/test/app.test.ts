@@ -64,6 +64,31 @@ describe('the interface', () => {
     screen.getByRole('button', { name: 'Try now' });
   });
 
+  it('speaks of catching up when it begins and when it is done, however often the number changes', async () => {
+    const { campus } = memory;
+    if (!campus) throw new Error('the campus is there');
+    const missing = (missing: number) => ({ campus: { ...campus, connection: { state: 'online', missing } as const } });
+    vi.useFakeTimers();
+    try {
+      const { rerender, container } = render(ConnectionBar, { ...missing(900), waiting: 0 });
+      const spoken: string[] = [];
+      const voice = container.querySelector('.sr');
+      const bar = screen.getByRole('status', { name: 'Connection' });
+      for (let left = 900; left >= 0; left -= 100) {
+        await rerender(missing(left));
+        expect(bar.getAttribute('aria-live')).toBe(left > 0 ? 'off' : 'polite');
+        await vi.advanceTimersByTimeAsync(400);
+        const said = voice?.textContent ?? '';
+        if (said !== (spoken.at(-1) ?? '')) spoken.push(said);
+      }
+      expect(spoken).toEqual(['Catching up.', 'Up to date.']);
+      await rerender({ campus: { ...campus, connection: { state: 'connecting' } } });
+      expect(voice?.textContent).toBe('');
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('names a circle with what waits in it', () => {
     const circle = { ...memory.circle, unsent: 2, failed: 1 };
     render(CircleItem, { circle, now: 0, current: false, onselect: () => undefined });
