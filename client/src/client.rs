@@ -30,7 +30,7 @@ use crate::{
         campuses::{self, CampusRow, LanRow},
         drafts, history, mutes,
         outbox::{self, Intent},
-        views,
+        set_aside, views,
     },
     engine::{Engine, Parts},
     error::ClientError,
@@ -405,6 +405,7 @@ impl Client {
                     campus,
                     cursor: row.cursor.map(|it| it.to_string()),
                     set_aside: row.set_aside,
+                    set_aside_reasons: set_aside::reasons(conn, eyes.campus)?,
                     circles: circles.map(|it| views::circle_status(conn, eyes, &it)).collect::<Result<_, _>>()?,
                 })
             });

@@ -516,6 +516,8 @@ view! {
         pub cursor: Option<String>,
         /// Events that could not be understood and were set aside.
         pub set_aside: u32,
+        /// Why, as far as they are kept: each reason once, the newest first.
+        pub set_aside_reasons: Vec<String>,
         /// Each circle.
         pub circles: Vec<CircleStatus>,
     }

@@ -36,6 +36,13 @@ pub fn keep(conn: &Connection, campus: CampusId, event: &str, data: &str, reason
     Ok(())
 }
 
+/// Why events were set aside, as far as they are kept: each reason once, the newest first.
+pub fn reasons(conn: &Connection, campus: CampusId) -> rusqlite::Result<Vec<String>> {
+    conn.prepare_cached("SELECT reason FROM set_aside WHERE campus = ?1 GROUP BY reason ORDER BY max(n) DESC")?
+        .query_map([campus.blob()], |row| row.get(0))?
+        .collect()
+}
+
 /// A stretch is going to count as held although not all of it was understood. One stretch for each scope, from the first
 /// such place to the last: it is bounded, and what lies between is only fetched once more.
 pub fn note(conn: &Connection, campus: CampusId, scope: Scope, after: Pos, until: Pos) -> rusqlite::Result<()> {
@@ -92,6 +99,10 @@ mod tests {
         held.cover(&conn, campus, scope, Pos::ZERO, pos(9)).unwrap();
         held.store(&conn, campus).unwrap();
         keep(&conn, campus, "change", "{}", "unknown kind").unwrap();
+        keep(&conn, campus, "change", "{\"kind\":1}", "no pos").unwrap();
+        keep(&conn, campus, "change", "{\"kind\":2}", "unknown kind").unwrap();
+        assert_eq!(reasons(&conn, campus).unwrap(), ["unknown kind", "no pos"]);
+        assert_eq!(reasons(&conn, CampusId::new()).unwrap(), [""; 0]);
         note(&conn, campus, scope, pos(5), pos(6)).unwrap();
         note(&conn, campus, scope, pos(2), pos(3)).unwrap();
 

@@ -19,6 +19,10 @@ cursor: string | null,
  */
 set_aside: number, 
 /**
+ * Why, as far as they are kept: each reason once, the newest first.
+ */
+set_aside_reasons: Array<string>, 
+/**
  * Each circle.
  */
 circles: Array<CircleStatus>, };

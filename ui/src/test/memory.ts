@@ -167,7 +167,11 @@ export class Memory implements Circles {
   kept = async () => [
     { circle: 'rust', author: 'Aylin', text: 'the pan is in the cellar', at: Date.UTC(2026, 10, 23) },
   ];
-  status = async () => [];
+  setAside: string[] = [];
+  status: Circles['status'] = async () => {
+    const campus = this.need();
+    return [{ campus, cursor: null, set_aside: this.setAside.length, set_aside_reasons: this.setAside, circles: [] }];
+  };
   editProfile = async () => undefined;
   devices = async () => [
     { id: 'd1', name: 'Laptop', created_at: 0, last_seen_at: 0, this: true },

@@ -155,6 +155,9 @@ pub async fn status(client: &Client, json: bool) -> Result<()> {
         say!("{} ({}): {connection}", status.campus.name, status.campus.relay);
         if status.set_aside > 0 {
             say!("  {} events could not be understood and were set aside", status.set_aside);
+            for reason in &status.set_aside_reasons {
+                say!("    {reason}");
+            }
         }
         if let Some(it) = status.campus.renewal {
             let comparing = if it.comparing { "; still comparing" } else { "" };
