@@ -35,6 +35,13 @@ export function shortTime(at: number, now: number): string {
   return new Date(at).getFullYear() === new Date(now).getFullYear() ? short.format(at) : shortYear.format(at);
 }
 
+/** When something was written that came later: with the day, if that was another one. */
+export function writtenTime(at: number, came: number): string {
+  if (dayOf(at) === dayOf(came)) return clock.format(at);
+  const day = new Date(at).getFullYear() === new Date(came).getFullYear() ? short : shortYear;
+  return `${day.format(at)}, ${clock.format(at)}`;
+}
+
 /** A stretch of time in its two largest units: "3 d 4 h", "2 h 14 min", "6 min". */
 export function duration(ms: number): string {
   const minutes = Math.max(1, Math.round(ms / 60_000));

@@ -7,7 +7,7 @@ import { rowsOf } from '../lib/rows';
 const PAGE = 100;
 /** Taken anew in pages of this many numbers, the most that the contract gives. */
 const PAGE_MAX = 200;
-/** A longer window is cut back to its last pages when it is taken anew. */
+/** A longer window is cut back when it is taken anew, at the end that is farther from the screen. */
 const WINDOW_MAX = 2_000;
 
 /** The stretch of one circle's timeline that is loaded. */
@@ -117,16 +117,20 @@ export class Timeline {
     if (!this.loaded || this.to < this.from) return this.open({ at: 'latest' });
     await this.alone(async () => {
       this.due = false;
-      const first = Math.max(this.from, this.to - WINDOW_MAX + 1);
+      const { from: first, to: last } = this.cut();
       let messages: MessageView[] = [];
       let view: TimelineView | null = null;
-      for (let after = first - 1; after < this.to; after += PAGE_MAX) {
+      for (let after = first - 1; after < last; after += PAGE_MAX) {
         view = await api().timeline(this.campus, this.circle, { at: 'after', seq: after }, PAGE_MAX);
         messages = merge(messages, view.messages);
       }
       if (!view) return;
-      const to = this.atEnd ? Math.max(this.to, Math.min(view.to, view.head_seq)) : this.to;
-      messages = keep(this.messages, messages);
+      const goesOn = this.atEnd && last === this.to;
+      const to = goesOn ? Math.max(last, Math.min(view.to, view.head_seq)) : last;
+      messages = keep(
+        this.messages,
+        messages.filter((message) => (message.seq ?? 0) <= to),
+      );
       const held = new Set(this.messages.map((message) => message.seq));
       const came = messages.find((message) => !held.has(message.seq))?.seq ?? 0;
       // What was filled in below what is on the screen moves nothing there.
@@ -186,6 +190,16 @@ export class Timeline {
 
   holds(seq: number): boolean {
     return seq >= this.from && seq <= this.to;
+  }
+
+  /** What is kept of the window: never without what is on the screen, and as much on both sides of that. */
+  private cut(): { from: number; to: number } {
+    const { from, to } = this;
+    if (to - from < WINDOW_MAX) return { from, to };
+    const [top, bottom] = this.top > 0 ? [this.top, Math.max(this.top, this.bottom)] : [to, to];
+    return top - from >= to - bottom
+      ? { from: Math.max(from, Math.min(to - WINDOW_MAX + 1, top - WINDOW_MAX / 2)), to }
+      : { from, to: Math.min(to, Math.max(from + WINDOW_MAX - 1, bottom + WINDOW_MAX / 2)) };
   }
 
   private take(view: TimelineView): void {

@@ -116,3 +116,21 @@ it('is not passed over beyond a gap in the window, until that is filled', async 
   await timeline.refresh();
   expect(timeline.heldTo).toBe(80);
 });
+
+it.each([
+  { screen: [1, 20], kept: [1, 2_000] },
+  { screen: [2_981, 3_000], kept: [1_001, 3_000] },
+  { screen: [800, 820], kept: [1, 2_000] },
+  { screen: [1_600, 1_620], kept: [600, 3_000] },
+  { screen: [1_200, 1_220], kept: [1, 2_220] },
+])('cuts a window that has grown too long far from the screen: $screen', async ({ screen, kept }) => {
+  const campus = holding(3_000, 3_000, () => true);
+  const timeline = new Timeline('campus', campus.circle.id);
+  await timeline.open({ at: 'latest' });
+  timeline.from = 1;
+  [timeline.top, timeline.bottom] = [screen[0] ?? 0, screen[1] ?? 0];
+  await timeline.refresh();
+  expect([timeline.from, timeline.to]).toEqual(kept);
+  expect(timeline.messages.length).toBe(timeline.to - timeline.from + 1);
+  expect(timeline.atEnd).toBe(timeline.to === 3_000);
+});
