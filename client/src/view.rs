@@ -359,6 +359,8 @@ view! {
         pub head_seq: Seq,
         /// How far one has read: the unread divider goes after it.
         pub read_seq: Seq,
+        /// Nothing is missing after `read_seq` up to here: what lies beyond cannot have been passed over.
+        pub held_seq: Seq,
         /// What is held of the window, ascending by `seq`.
         pub messages: Vec<MessageView>,
         /// What one wrote that is not yet in the log, in the order written. Shown after the end.

@@ -197,6 +197,22 @@ fn unread(conn: &Connection, eyes: Eyes, id: CircleId) -> rusqlite::Result<(Seq,
     Ok((head, read, u32::try_from(unread).unwrap_or(u32::MAX)))
 }
 
+/// Every message after the read marker up to this one is held: numbers are dense.
+fn held_from(conn: &Connection, eyes: Eyes, id: CircleId, read: Seq) -> rusqlite::Result<Seq> {
+    let mut held = read;
+    // Served by the table's own order; it ends at the first that is missing.
+    let mut unread =
+        conn.prepare_cached("SELECT seq FROM message WHERE campus = ?1 AND circle = ?2 AND seq > ?3 ORDER BY seq")?;
+    for seq in unread.query_map(params![eyes.campus.blob(), id.blob(), i64::from(read)], |row| number(row, 0))? {
+        let seq: Seq = seq?;
+        if seq.get() != held.get() + 1 {
+            break;
+        }
+        held = seq;
+    }
+    Ok(held)
+}
+
 fn last(conn: &Connection, eyes: Eyes, id: CircleId) -> rusqlite::Result<Option<LastMessage>> {
     let found = conn
         .prepare_cached(&format!("{MESSAGE} WHERE campus = ?1 AND circle = ?2 ORDER BY seq DESC LIMIT 1"))?
@@ -283,6 +299,7 @@ pub fn timeline(
         to: number(to)?,
         head_seq: head,
         read_seq: read,
+        held_seq: held_from(conn, eyes, circle, read)?,
         messages,
         unsent: unsent.into_iter().flatten().collect(),
     })
@@ -597,6 +614,26 @@ mod tests {
 
     fn seq(value: u64) -> Seq {
         Seq::try_from(value).expect("small")
+    }
+
+    #[test]
+    fn what_is_held_after_the_read_marker_ends_before_the_first_message_that_is_missing() {
+        let conn = crate::cache::empty();
+        let (eyes, circle) = (Eyes { campus: CampusId::new(), me: PersonId::new() }, CircleId::new());
+        let hold = |seq: i64| {
+            conn.execute(
+                "INSERT INTO message (campus, circle, seq, id, author, text, created_at, version)
+                 VALUES (?1, ?2, ?3, ?4, ?5, '', 0, 1)",
+                params![eyes.campus.blob(), circle.blob(), seq, MessageId::new().blob(), eyes.me.blob()],
+            )
+            .expect("it is new");
+        };
+        let held = |read| held_from(&conn, eyes, circle, seq(read)).expect("it can be read").get();
+        assert_eq!(held(0), 0);
+        [1, 2, 3, 5, 6].map(hold);
+        assert_eq!([held(0), held(1), held(3), held(4), held(6), held(9)], [3, 3, 3, 6, 6, 9]);
+        hold(4);
+        assert_eq!(held(1), 6);
     }
 
     proptest! {

@@ -24,6 +24,10 @@ head_seq: Seq,
  */
 read_seq: Seq, 
 /**
+ * Nothing is missing after `read_seq` up to here: what lies beyond cannot have been passed over.
+ */
+held_seq: Seq, 
+/**
  * What is held of the window, ascending by `seq`.
  */
 messages: Array<MessageView>, 

@@ -1,7 +1,7 @@
 /** How it stands with the relay, in words. */
 import type { Connection } from '../generated/Connection';
 import type { ConnectionProblem } from '../generated/ConnectionProblem';
-import { clockTime, count } from './time';
+import { clockTime, count, many } from './time';
 
 export interface ConnectionWords {
   tone: 'quiet' | 'warn' | 'bad';
@@ -30,7 +30,11 @@ export function connectionWords(connection: Connection, waiting: number): Connec
       return { tone: 'quiet', text: 'Connecting to the relay …', retry: false };
     case 'online':
       if (connection.missing === 0) return null;
-      return { tone: 'quiet', text: `Catching up: ${count(connection.missing)} changes to go.`, retry: false };
+      return {
+        tone: 'quiet',
+        text: `Catching up: ${many(connection.missing, 'change', 'changes')} to go.`,
+        retry: false,
+      };
     case 'signed_out':
       return { tone: 'bad', text: 'This device was signed out. To come back, use a new invite link.', retry: false };
     case 'offline':

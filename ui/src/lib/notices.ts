@@ -1,9 +1,7 @@
 /** What there is to tell of a campus, in words. */
 import type { Absence } from '../generated/Absence';
 import type { Renewal } from '../generated/Renewal';
-import { clockTime, count, duration, seconds } from './time';
-
-const many = (n: number, one: string, more: string): string => `${count(n)} ${n === 1 ? one : more}`;
+import { clockTime, count, duration, many, seconds } from './time';
 
 /** "Away 2 h 14 min: 37 messages in 4 circles, 2 mention you. Up to date in 0.8 s." */
 export function absenceWords(it: Absence): string {

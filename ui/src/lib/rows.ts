@@ -89,3 +89,27 @@ export function joins(before: MessageView | null, message: MessageView): boolean
     Math.abs(message.at - before.at) <= GROUP_MS
   );
 }
+
+/** The first row with this number or a later one; -1: there is none. */
+export function rowFrom(rows: Row[], seq: number): number {
+  return rows.findIndex((row) =>
+    row.kind === 'message' ? (row.message.seq ?? 0) >= seq : row.kind === 'gap' && row.to >= seq,
+  );
+}
+
+/** The numbers of some rows: the first and the last, with what is missing, the last message, and what is missing. */
+export function numbersOf(rows: Row[]): { first: number; last: number; message: number; gaps: [number, number][] } {
+  const its = { first: 0, last: 0, message: 0, gaps: [] as [number, number][] };
+  for (const row of rows) {
+    if (row.kind === 'message' && row.message.seq !== null) {
+      its.message = row.message.seq;
+      its.last = row.message.seq;
+      its.first ||= row.message.seq;
+    } else if (row.kind === 'gap') {
+      its.gaps.push([row.from, row.to]);
+      its.last = row.to;
+      its.first ||= row.from;
+    }
+  }
+  return its;
+}

@@ -11,6 +11,8 @@ const whole = new Intl.NumberFormat();
 export const clockTime = (at: number): string => clock.format(at);
 export const fullTime = (at: number): string => full.format(at);
 export const count = (n: number): string => whole.format(n);
+/** "1 change", "1,234 changes". */
+export const many = (n: number, one: string, more: string): string => `${count(n)} ${n === 1 ? one : more}`;
 
 /** Counts local days: the same for all moments of one day. */
 export function dayOf(at: number): number {
@@ -31,6 +33,13 @@ export function shortTime(at: number, now: number): string {
   if (days <= 0) return clock.format(at);
   if (days < 7) return weekday.format(at).slice(0, 3);
   return new Date(at).getFullYear() === new Date(now).getFullYear() ? short.format(at) : shortYear.format(at);
+}
+
+/** When something was written that came later: with the day, if that was another one. */
+export function writtenTime(at: number, came: number): string {
+  if (dayOf(at) === dayOf(came)) return clock.format(at);
+  const day = new Date(at).getFullYear() === new Date(came).getFullYear() ? short : shortYear;
+  return `${day.format(at)}, ${clock.format(at)}`;
 }
 
 /** A stretch of time in its two largest units: "3 d 4 h", "2 h 14 min", "6 min". */

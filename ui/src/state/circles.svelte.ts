@@ -7,6 +7,8 @@ class Circles {
   list = $state.raw<CircleView[]>([]);
   campusId = $state<string | null>(null);
   currentId = $state<string | null>(null);
+  /** The name of the circle that was open when one left it or was removed from it, until one chooses another. */
+  gone = $state<string | null>(null);
   loaded = $state(false);
 
   joined = $derived(this.list.filter((circle) => circle.joined).sort(byRecency));
@@ -27,16 +29,13 @@ class Circles {
     const list = await api()
       .circles(campus)
       .finally(() => this.asking.delete(heard));
-    if (this.campusId !== campus) this.currentId = null;
+    if (this.campusId !== campus) this.currentId = this.gone = null;
     this.campusId = campus;
-    const was = this.current;
-    this.list = list;
+    this.take(list);
     this.apply(campus, heard.circles);
-    this.gone(campus, heard.gone);
+    this.drop(campus, heard.gone);
     this.loaded = true;
-    // A circle that one left or was removed from closes; nothing of it stays on screen.
-    if (was && !this.current?.joined) this.currentId = null;
-    if (!this.currentId) {
+    if (!this.currentId && !this.gone) {
       const last = places.circle(campus);
       this.currentId = (this.joined.find((circle) => circle.id === last) ?? this.joined[0])?.id ?? null;
     }
@@ -51,27 +50,40 @@ class Circles {
     if (campus !== this.campusId) return;
     const now = new Map(this.list.map((circle) => [circle.id, circle]));
     for (const circle of changed) now.set(circle.id, circle);
-    this.list = [...now.values()];
-    if (this.current && !this.current.joined) this.currentId = this.joined[0]?.id ?? null;
+    this.take([...now.values()]);
+  }
+
+  /**
+   * A circle that one left or was removed from closes; nothing of it stays on screen. No other opens in its place: what one is
+   * typing would go there.
+   */
+  private take(list: CircleView[]): void {
+    const before = this.current;
+    this.list = list;
+    if (!before || this.current?.joined) return;
+    this.gone = before.name;
+    this.currentId = null;
   }
 
   /** They are not to be seen any more. */
-  gone(campus: string, ids: string[]): void {
+  drop(campus: string, ids: string[]): void {
     for (const heard of this.asking) if (heard.campus === campus) heard.gone.push(...ids);
     if (campus !== this.campusId || ids.length === 0) return;
-    this.list = this.list.filter((circle) => !ids.includes(circle.id));
-    if (this.currentId && ids.includes(this.currentId)) this.currentId = this.joined[0]?.id ?? null;
+    this.take(this.list.filter((circle) => !ids.includes(circle.id)));
   }
 
   select(id: string): void {
     this.currentId = id;
+    this.gone = null;
     if (this.campusId) places.rememberCircle(this.campusId, id);
   }
 
   /** Goes to the circle above or below the current one in the list. */
   step(by: 1 | -1): void {
     const at = this.joined.findIndex((circle) => circle.id === this.currentId);
-    const next = this.joined[(at + by + this.joined.length) % this.joined.length];
+    // With none open, down is the first and up the last.
+    const to = at < 0 && by < 0 ? -1 : at + by;
+    const next = this.joined[(to + this.joined.length) % this.joined.length];
     if (next) this.select(next.id);
   }
 }

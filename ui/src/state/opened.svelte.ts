@@ -17,7 +17,6 @@ class Opened {
   /** What is to be shown of a circle that is being opened. */
   private target: { circle: string; seq: number } | null = null;
   private readTimer: ReturnType<typeof setTimeout> | undefined;
-  private readTo = 0;
 
   shows(campus: string, circle: string | null): boolean {
     return this.timeline?.campus === campus && (circle === null || this.timeline.circle === circle);
@@ -25,9 +24,7 @@ class Opened {
 
   async open(campus: string | null, circle: string | null): Promise<void> {
     if (campus && this.shows(campus, circle) && circle) return;
-    clearTimeout(this.readTimer);
-    this.readTo = 0;
-    void this.composer?.flush();
+    this.flush();
     if (!campus || !circle) {
       this.timeline = this.composer = null;
       return;
@@ -44,15 +41,20 @@ class Opened {
     await timeline.open(seq === null ? { at: 'unread' } : { at: 'around', seq });
     await drafted;
     try {
-      await api().focus(campus, circle);
+      // Meanwhile one may look at another.
+      if (this.timeline === timeline) await api().focus(campus, circle);
     } catch (error) {
       view.say(words(error));
     }
   }
 
-  /** Shows a circle of any campus. */
+  /** Shows a circle of any campus; of the one that is shown already, where the unread begins. */
   show(campus: string, circle: string): void {
     view.inCircle = true;
+    if (this.shows(campus, circle) && this.timeline) {
+      if (this.timeline.unreadFrom <= this.timeline.head) this.timeline.target = 'unread';
+      return;
+    }
     if (campuses.currentId === campus) return circles.select(circle);
     places.rememberCircle(campus, circle);
     campuses.select(campus);
@@ -72,16 +74,28 @@ class Opened {
   /** A message was on the screen of a window with the focus. */
   seen(seq: number): void {
     const timeline = this.timeline;
-    if (!timeline || seq <= Math.max(timeline.read, this.readTo)) return;
-    this.readTo = seq;
+    if (!timeline || seq < timeline.unreadFrom) return;
+    timeline.seen = seq;
+    this.readTimer ??= setTimeout(() => this.markRead(), READ_AFTER_MS);
+  }
+
+  /** What one leaves is kept: what was seen, and what was typed. */
+  flush(): void {
+    if (this.readTimer !== undefined) this.markRead();
+    void this.composer?.flush();
+  }
+
+  private markRead(): void {
     clearTimeout(this.readTimer);
-    this.readTimer = setTimeout(() => {
-      api()
-        .markRead(timeline.campus, timeline.circle, this.readTo)
-        .then(() => (timeline.read = Math.max(timeline.read, seq)))
-        // Whoever serves keeps markers while offline. If even that fails, it is marked when it is next seen.
-        .catch(() => (this.readTo = timeline.read));
-    }, READ_AFTER_MS);
+    this.readTimer = undefined;
+    const timeline = this.timeline;
+    if (!timeline) return;
+    const seq = timeline.seen;
+    api()
+      .markRead(timeline.campus, timeline.circle, seq)
+      .then(() => timeline.reads(seq))
+      // Whoever serves keeps markers while offline. If even that fails, it is marked when it is next seen.
+      .catch(() => (timeline.seen = timeline.read));
   }
 }
 

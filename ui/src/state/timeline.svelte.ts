@@ -7,7 +7,7 @@ import { rowsOf } from '../lib/rows';
 const PAGE = 100;
 /** Taken anew in pages of this many numbers, the most that the contract gives. */
 const PAGE_MAX = 200;
-/** A longer window is cut back to its last pages when it is taken anew. */
+/** A longer window is cut back when it is taken anew, at the end that is farther from the screen. */
 const WINDOW_MAX = 2_000;
 
 /** The stretch of one circle's timeline that is loaded. */
@@ -15,7 +15,10 @@ export class Timeline {
   from = $state(1);
   to = $state(0);
   head = $state(0);
+  /** How far the person has read, as far as whoever serves knows. */
   read = $state(0);
+  /** How far was seen here: what `read` is about to be. */
+  seen = $state(0);
   /** Where the unread divider stands: fixed for as long as the circle is looked at. */
   divider = $state<number | null>(null);
   messages = $state.raw<MessageView[]>([]);
@@ -26,22 +29,31 @@ export class Timeline {
   problem = $state<unknown>(null);
   /** How often it was taken anew: a gap that was asked for in vain is then asked for again. */
   taken = $state(0);
-  /** The number of a message that is to be shown next. */
-  target = $state<number | null>(null);
+  /** The number of a message that is to be shown next, or that of the first unread one. */
+  target = $state<number | 'unread' | null>(null);
 
   rows = $derived(
     rowsOf({ from: this.from, to: this.to, messages: this.messages, unsent: this.unsent, divider: this.divider }),
   );
+  /** The first that is unread. */
+  unreadFrom = $derived(Math.max(this.read, this.seen) + 1);
   /** Nothing unread beyond this is passed over: what is missing was on nobody's screen (design 3.4). */
   heldTo = $derived.by(() => {
-    const gap = this.rows.find((row) => row.kind === 'gap' && row.to > this.read);
-    return gap?.kind === 'gap' ? gap.from - 1 : this.to;
+    const held = Math.max(this.held, this.read);
+    // What lies between is not in the window, and nobody knows that it is here.
+    if (this.from > held + 1) return held;
+    const gap = this.rows.find((row) => row.kind === 'gap' && row.to > held);
+    return gap?.kind === 'gap' ? Math.max(held, gap.from - 1) : Math.max(held, this.to);
   });
   atEnd = $derived(this.to >= this.head);
   atStart = $derived(this.from <= 1);
 
-  /** The first number on the screen. */
-  top = 0;
+  /** The first and the last number on the screen. */
+  top = $state(0);
+  bottom = $state(0);
+
+  /** Nothing is missing after `read` up to here. */
+  private held = $state(0);
 
   private busy: Promise<void> | null = null;
   /** It is to be taken anew, and that was not asked for yet. */
@@ -105,16 +117,20 @@ export class Timeline {
     if (!this.loaded || this.to < this.from) return this.open({ at: 'latest' });
     await this.alone(async () => {
       this.due = false;
-      const first = Math.max(this.from, this.to - WINDOW_MAX + 1);
+      const { from: first, to: last } = this.cut();
       let messages: MessageView[] = [];
       let view: TimelineView | null = null;
-      for (let after = first - 1; after < this.to; after += PAGE_MAX) {
+      for (let after = first - 1; after < last; after += PAGE_MAX) {
         view = await api().timeline(this.campus, this.circle, { at: 'after', seq: after }, PAGE_MAX);
         messages = merge(messages, view.messages);
       }
       if (!view) return;
-      const to = this.atEnd ? Math.max(this.to, Math.min(view.to, view.head_seq)) : this.to;
-      messages = keep(this.messages, messages);
+      const goesOn = this.atEnd && last === this.to;
+      const to = goesOn ? Math.max(last, Math.min(view.to, view.head_seq)) : last;
+      messages = keep(
+        this.messages,
+        messages.filter((message) => (message.seq ?? 0) <= to),
+      );
       const held = new Set(this.messages.map((message) => message.seq));
       const came = messages.find((message) => !held.has(message.seq))?.seq ?? 0;
       // What was filled in below what is on the screen moves nothing there.
@@ -125,6 +141,7 @@ export class Timeline {
       this.unsent = keep(this.unsent, view.unsent);
       this.head = view.head_seq;
       this.read = view.read_seq;
+      this.held = view.held_seq;
       this.taken += 1;
     });
   }
@@ -166,8 +183,23 @@ export class Timeline {
     }
   }
 
+  /** The person has read as far as this, here or on another device. */
+  reads(seq: number): void {
+    this.read = Math.max(this.read, seq);
+  }
+
   holds(seq: number): boolean {
     return seq >= this.from && seq <= this.to;
+  }
+
+  /** What is kept of the window: never without what is on the screen, and as much on both sides of that. */
+  private cut(): { from: number; to: number } {
+    const { from, to } = this;
+    if (to - from < WINDOW_MAX) return { from, to };
+    const [top, bottom] = this.top > 0 ? [this.top, Math.max(this.top, this.bottom)] : [to, to];
+    return top - from >= to - bottom
+      ? { from: Math.max(from, Math.min(to - WINDOW_MAX + 1, top - WINDOW_MAX / 2)), to }
+      : { from, to: Math.min(to, Math.max(from + WINDOW_MAX - 1, bottom + WINDOW_MAX / 2)) };
   }
 
   private take(view: TimelineView): void {
@@ -175,6 +207,7 @@ export class Timeline {
     this.to = view.to;
     this.head = view.head_seq;
     this.read = view.read_seq;
+    this.held = view.held_seq;
     this.messages = view.messages;
     this.unsent = view.unsent;
   }

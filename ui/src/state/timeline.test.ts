@@ -77,3 +77,60 @@ it('stays where the unread begins when an absence has moved the end far away', (
   expect(timeline.messages.at(-1)?.seq).toBe(20);
   expect(timeline.rows.at(-1)?.kind).toBe('gap');
 });
+
+/** A campus with a head and a read marker, of which these are held. */
+function holding(head: number, read: number, held: (seq: number) => boolean): Memory {
+  const campus = new Memory();
+  campus.circle = { ...campus.circle, head_seq: head, read_seq: read };
+  campus.held = Array.from({ length: head }, (_, n) => at(n + 1)).filter((m) => held(m.seq ?? 0));
+  serve(campus);
+  return campus;
+}
+
+it('lets nothing be passed over that is missing between what was read and the window', async () => {
+  const campus = holding(5_000, 100, (seq) => seq <= 300 || seq > 4_900);
+  const timeline = new Timeline('campus', campus.circle.id);
+  await timeline.open({ at: 'latest' });
+  expect(timeline.from).toBe(4_901);
+  expect(timeline.heldTo).toBe(300);
+  await timeline.open({ at: 'unread' });
+  expect(timeline.heldTo).toBe(300);
+});
+
+it('lets all be passed over that is held, also what is not in the window', async () => {
+  const campus = holding(5_000, 100, () => true);
+  const timeline = new Timeline('campus', campus.circle.id);
+  await timeline.open({ at: 'latest' });
+  expect(timeline.heldTo).toBe(5_000);
+  timeline.apply([at(5_001)], []);
+  expect(timeline.heldTo).toBe(5_001);
+});
+
+it('is not passed over beyond a gap in the window, until that is filled', async () => {
+  const campus = holding(80, 74, (seq) => seq !== 77);
+  const timeline = new Timeline('campus', campus.circle.id);
+  await timeline.open({ at: 'unread' });
+  expect(timeline.heldTo).toBe(76);
+  campus.held.push(at(77));
+  campus.held.sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0));
+  await timeline.refresh();
+  expect(timeline.heldTo).toBe(80);
+});
+
+it.each([
+  { screen: [1, 20], kept: [1, 2_000] },
+  { screen: [2_981, 3_000], kept: [1_001, 3_000] },
+  { screen: [800, 820], kept: [1, 2_000] },
+  { screen: [1_600, 1_620], kept: [600, 3_000] },
+  { screen: [1_200, 1_220], kept: [1, 2_220] },
+])('cuts a window that has grown too long far from the screen: $screen', async ({ screen, kept }) => {
+  const campus = holding(3_000, 3_000, () => true);
+  const timeline = new Timeline('campus', campus.circle.id);
+  await timeline.open({ at: 'latest' });
+  timeline.from = 1;
+  [timeline.top, timeline.bottom] = [screen[0] ?? 0, screen[1] ?? 0];
+  await timeline.refresh();
+  expect([timeline.from, timeline.to]).toEqual(kept);
+  expect(timeline.messages.length).toBe(timeline.to - timeline.from + 1);
+  expect(timeline.atEnd).toBe(timeline.to === 3_000);
+});

@@ -24,9 +24,12 @@ export function applyUpdate(update: Update): void {
       break;
     case 'circles':
       circles.apply(update.campus_id, update.circles);
+      for (const { id, read_seq } of update.circles) {
+        if (opened.shows(update.campus_id, id)) opened.timeline?.reads(read_seq);
+      }
       break;
     case 'circles_gone':
-      circles.gone(update.campus_id, update.circles);
+      circles.drop(update.campus_id, update.circles);
       break;
     case 'messages':
       if (opened.shows(update.campus_id, update.circle_id)) {

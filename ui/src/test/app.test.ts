@@ -4,7 +4,9 @@ import App from '../App.svelte';
 import CircleHeader from '../components/CircleHeader.svelte';
 import CircleItem from '../components/CircleItem.svelte';
 import ConnectionBar from '../components/ConnectionBar.svelte';
+import Main from '../components/Main.svelte';
 import MessageRow from '../components/MessageRow.svelte';
+import Jumps from '../components/Jumps.svelte';
 import JoinForm from '../components/JoinForm.svelte';
 import PeoplePanel from '../components/PeoplePanel.svelte';
 import FirstRun from '../components/FirstRun.svelte';
@@ -24,6 +26,7 @@ describe('the interface', () => {
   beforeEach(() => {
     memory = new Memory();
     serve(memory);
+    circles.list = [];
   });
 
   it('offers three ways to begin', () => {
@@ -61,10 +64,61 @@ describe('the interface', () => {
     screen.getByRole('button', { name: 'Try now' });
   });
 
+  it('speaks of catching up when it begins and when it is done, however often the number changes', async () => {
+    const { campus } = memory;
+    if (!campus) throw new Error('the campus is there');
+    const missing = (missing: number) => ({ campus: { ...campus, connection: { state: 'online', missing } as const } });
+    vi.useFakeTimers();
+    try {
+      const { rerender, container } = render(ConnectionBar, { ...missing(900), waiting: 0 });
+      const spoken: string[] = [];
+      const voice = container.querySelector('.sr');
+      const bar = screen.getByRole('status', { name: 'Connection' });
+      for (let left = 900; left >= 0; left -= 100) {
+        await rerender(missing(left));
+        expect(bar.getAttribute('aria-live')).toBe(left > 0 ? 'off' : 'polite');
+        await vi.advanceTimersByTimeAsync(400);
+        const said = voice?.textContent ?? '';
+        if (said !== (spoken.at(-1) ?? '')) spoken.push(said);
+      }
+      expect(spoken).toEqual(['Catching up.', 'Up to date.']);
+      await rerender({ campus: { ...campus, connection: { state: 'connecting' } } });
+      expect(voice?.textContent).toBe('');
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('names a circle with what waits in it', () => {
     const circle = { ...memory.circle, unsent: 2, failed: 1 };
     render(CircleItem, { circle, now: 0, current: false, onselect: () => undefined });
     screen.getByRole('button', { name: 'rust, 6 unread, 2 unsent, 1 failed' });
+  });
+
+  it('says that one is no longer in the circle that was open, until one chooses another', async () => {
+    const { campus } = memory;
+    if (!campus) throw new Error('the campus is there');
+    await circles.load('campus');
+    circles.select('rust');
+    render(Main, { campus });
+    circles.apply('campus', [{ ...memory.circle, joined: false, role: null }]);
+    expect((await screen.findByRole('alert')).textContent).toBe('You are no longer in rust');
+    circles.select('general');
+    await vi.waitFor(() => expect(screen.queryByRole('alert')).toBeNull());
+  });
+
+  it('leads to the first unread message while that is not on the screen', async () => {
+    const timeline = new Timeline('campus', 'rust');
+    [timeline.read, timeline.top, timeline.bottom] = [74, 20, 40];
+    const onunread = vi.fn();
+    render(Jumps, { timeline, unread: 6, unseen: 6, latest: true, onlatest: () => undefined, onunread });
+    await fireEvent.click(screen.getByRole('button', { name: 'First unread, 6 unread' }));
+    expect(onunread).toHaveBeenCalledOnce();
+    screen.getByRole('button', { name: 'Jump to latest, 6 new' });
+    [timeline.top, timeline.bottom] = [70, 80];
+    await vi.waitFor(() => expect(screen.queryByRole('button', { name: /First unread/ })).toBeNull());
+    [timeline.top, timeline.bottom] = [76, 80];
+    await screen.findByRole('button', { name: /First unread/ });
   });
 
   it('makes the actions of a message when the keyboard or the pointer comes to it', async () => {

@@ -8,6 +8,7 @@ import type { MadeInviteView } from '../generated/MadeInviteView';
 import type { MessageView } from '../generated/MessageView';
 import type { NearbyView } from '../generated/NearbyView';
 import type { PersonView } from '../generated/PersonView';
+import type { SetAsideView } from '../generated/SetAsideView';
 import type { StrandedView } from '../generated/StrandedView';
 import type { Update } from '../generated/Update';
 import type { Circles } from '../lib/circles';
@@ -171,7 +172,18 @@ export class Memory implements Circles {
   ];
   lost: StrandedView[] = [];
   stranded = async () => this.lost;
-  status = async () => [];
+  setAside: SetAsideView[] = [];
+  status: Circles['status'] = async () => [
+    {
+      campus: this.need(),
+      cursor: null,
+      heard_at: null,
+      set_aside: this.setAside.length,
+      events_set_aside: this.setAside,
+      circles: [],
+      stranded: this.lost,
+    },
+  ];
   editProfile = async () => undefined;
   devices = async () => [
     { id: 'd1', name: 'Laptop', created_at: 0, last_seen_at: 0, this: true },
@@ -196,15 +208,20 @@ export class Memory implements Circles {
     [ME, ...new Map(this.held.map((m) => [m.author.id, m.author])).values()].filter((p) => p.name.includes(query));
   addMember = async () => undefined;
   removeMember = async () => undefined;
-  focus = async () => undefined;
+  focus: Circles['focus'] = async () => undefined;
   online = new Set(['me', 'ball', 'talchas']);
   presence = async () => [...this.online];
   timeline = async (_: string, circle: string, anchor: Parameters<Circles['timeline']>[2], limit: number) => {
-    if (circle !== this.circle.id) return { from: 1, to: 0, head_seq: 0, read_seq: 0, messages: [], unsent: [] };
+    if (circle !== this.circle.id) {
+      return { from: 1, to: 0, head_seq: 0, read_seq: 0, held_seq: 0, messages: [], unsent: [] };
+    }
     const { head_seq, read_seq } = this.circle;
     const { from, to } = windowOf(anchor, limit, head_seq, read_seq);
     const messages = this.held.filter((m) => (m.seq ?? 0) >= from && (m.seq ?? 0) <= to);
-    return { from, to, head_seq, read_seq, messages, unsent: this.waiting };
+    const held = new Set(this.held.map((m) => m.seq));
+    let held_seq = read_seq;
+    while (held.has(held_seq + 1)) held_seq += 1;
+    return { from, to, head_seq, read_seq, held_seq, messages, unsent: this.waiting };
   };
   fill = async (_: string, __: string, from: number, to: number) => void this.filled.push([from, to]);
   /** The questions that a search asked; a test may answer by itself. */
@@ -248,7 +265,7 @@ export class Memory implements Circles {
     this.lost = this.lost.filter((it) => it.message_id !== message);
     this.tell([], [message]);
   };
-  markRead = async () => undefined;
+  markRead: Circles['markRead'] = async () => undefined;
   draft = async (_: string, circle: string) => this.drafts.get(circle) ?? { text: '', reply_to: null, editing: null };
   setDraft = async (_: string, circle: string, draft: DraftView) => void this.drafts.set(circle, draft);
   /** Another device of the person changed a draft. */

@@ -145,7 +145,8 @@ export class Campus implements Known {
     }
     const messages = log.range(from, to).map((message) => this.message(message));
     const unsent = this.unsent(id);
-    return { from, to, head_seq, read_seq, messages, unsent };
+    // The page holds next to nothing, but its relay everything: nothing is missing.
+    return { from, to, head_seq, read_seq, held_seq: head_seq, messages, unsent };
   }
 
   /** A message just written, as it is shown. */
