@@ -99,6 +99,10 @@ pub const OUTBOX_MAX: u32 = 10_000;
 /// written in one go is not in the log before it is sent, and one that is left is on the other device before its owner is.
 pub const DRAFT_REST: Duration = Duration::from_secs(2);
 
+/// The newest unread messages that are looked through for one's name each time that a circle changes: that happens with
+/// every message, however much is unread.
+pub const MENTIONS_AMONG: u64 = 2_000;
+
 /// Events set aside that are kept, and how much of each, in bytes: enough to report a fault.
 pub const SET_ASIDE_MAX: u32 = 50;
 /// See [`SET_ASIDE_MAX`].

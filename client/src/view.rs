@@ -291,6 +291,10 @@ view! {
         pub read_seq: Seq,
         /// Messages after that by others.
         pub unread: u32,
+        /// Those of them that name one (`@name`), among the newest 2,000 and as far as they are held.
+        pub mentions: u32,
+        /// Number of the first of these.
+        pub first_mention: Option<Seq>,
         /// The last message.
         pub last: Option<LastMessage>,
         /// Messages that are missing from the cache, and one if only other changes are; zero: complete to now.

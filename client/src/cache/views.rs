@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     error::ClientError,
-    limits::{PEOPLE_MAX, PREVIEW_CHARS},
+    limits::{MENTIONS_AMONG, PEOPLE_MAX, PREVIEW_CHARS},
+    mentions,
     view::{
         Anchor, CircleStatus, CircleView, Delivery, LastMessage, MessageView, PersonView, ReactionView, ReplyView,
         TimelineView, Wrote,
@@ -137,6 +138,8 @@ pub fn circle(conn: &Connection, eyes: Eyes, id: CircleId) -> rusqlite::Result<O
         return Ok(None);
     }
     let (head_seq, read_seq, unread) = if role.is_some() { unread(conn, eyes, id)? } else { Default::default() };
+    let (mentions, first_mention) =
+        if unread > 0 { mentioning(conn, eyes, id, read_seq, head_seq)? } else { (0, None) };
     let members: u32 = conn
         .prepare_cached("SELECT count(*) FROM membership WHERE campus = ?1 AND circle = ?2 AND state = 'joined'")?
         .query_row(keys, |row| row.get(0))?;
@@ -152,6 +155,8 @@ pub fn circle(conn: &Connection, eyes: Eyes, id: CircleId) -> rusqlite::Result<O
         head_seq,
         read_seq,
         unread,
+        mentions,
+        first_mention,
         last: if role.is_some() { last(conn, eyes, id)? } else { None },
         missing: if role.is_some() { missing(conn, eyes.campus, id, head_seq)? } else { 0 },
         unsent,
@@ -195,6 +200,33 @@ fn unread(conn: &Connection, eyes: Eyes, id: CircleId) -> rusqlite::Result<(Seq,
         })?;
     let unread = head.get().saturating_sub(read.get()).saturating_sub(own);
     Ok((head, read, u32::try_from(unread).unwrap_or(u32::MAX)))
+}
+
+/// How many unread messages name one, and which is the first.
+fn mentioning(
+    conn: &Connection,
+    eyes: Eyes,
+    id: CircleId,
+    read: Seq,
+    head: Seq,
+) -> rusqlite::Result<(u32, Option<Seq>)> {
+    let name = person(conn, eyes.campus, eyes.me)?.name;
+    let after = read.get().max(head.get().saturating_sub(MENTIONS_AMONG));
+    // Served by the table's own order.
+    let mut texts = conn.prepare_cached(
+        "SELECT seq, text FROM message WHERE campus = ?1 AND circle = ?2 AND seq > ?3 AND author <> ?4
+           AND deleted_at IS NULL AND instr(text, '@') > 0 ORDER BY seq",
+    )?;
+    let keys = params![eyes.campus.blob(), id.blob(), i64::try_from(after).unwrap_or(i64::MAX), eyes.me.blob()];
+    let (mut count, mut first) = (0, None);
+    for row in texts.query_map(keys, |row| Ok((number(row, 0)?, row.get::<_, String>(1)?)))? {
+        let (seq, text) = row?;
+        if mentions::mentions(&text, &name) {
+            count += 1;
+            first = first.or(Some(seq));
+        }
+    }
+    Ok((count, first))
 }
 
 /// Every message after the read marker up to this one is held: numbers are dense.
@@ -620,7 +652,7 @@ mod tests {
     fn what_is_held_after_the_read_marker_ends_before_the_first_message_that_is_missing() {
         let conn = crate::cache::empty();
         let (eyes, circle) = (Eyes { campus: CampusId::new(), me: PersonId::new() }, CircleId::new());
-        let hold = |seq: i64| {
+        let add = |seq: i64| {
             conn.execute(
                 "INSERT INTO message (campus, circle, seq, id, author, text, created_at, version)
                  VALUES (?1, ?2, ?3, ?4, ?5, '', 0, 1)",
@@ -630,10 +662,46 @@ mod tests {
         };
         let held = |read| held_from(&conn, eyes, circle, seq(read)).expect("it can be read").get();
         assert_eq!(held(0), 0);
-        [1, 2, 3, 5, 6].map(hold);
+        for seq in [1, 2, 3, 5, 6] {
+            add(seq);
+        }
         assert_eq!([held(0), held(1), held(3), held(4), held(6), held(9)], [3, 3, 3, 6, 6, 9]);
-        hold(4);
+        add(4);
         assert_eq!(held(1), 6);
+    }
+
+    #[test]
+    fn what_others_wrote_that_names_one_is_counted_until_it_is_read() {
+        let conn = crate::cache::empty();
+        let (eyes, circle, other) =
+            (Eyes { campus: CampusId::new(), me: PersonId::new() }, CircleId::new(), PersonId::new());
+        conn.execute(
+            "INSERT INTO person (campus, id, name, hue, role, joined_at, version)
+             VALUES (?1, ?2, 'Ada', 1, 'member', 0, 1)",
+            params![eyes.campus.blob(), eyes.me.blob()],
+        )
+        .expect("it is new");
+        let write = |seq: i64, author: PersonId, text: &str, deleted: Option<i64>| {
+            conn.execute(
+                "INSERT INTO message (campus, circle, seq, id, author, text, created_at, deleted_at, version)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, 1)",
+                params![eyes.campus.blob(), circle.blob(), seq, MessageId::new().blob(), author.blob(), text, deleted],
+            )
+            .expect("it is new");
+        };
+        write(1, other, "@ada, hello", None);
+        write(2, other, "ada@example.org and @adam", None);
+        write(3, eyes.me, "@Ada that is me", None);
+        write(4, other, "@Ada", Some(1));
+        write(5, other, "and @Ada again", None);
+        let unread = |read, head| {
+            let (count, first) = mentioning(&conn, eyes, circle, seq(read), seq(head)).expect("it can be read");
+            (count, first.map(Seq::get))
+        };
+        assert_eq!(unread(0, 5), (2, Some(1)));
+        assert_eq!(unread(1, 5), (1, Some(5)));
+        assert_eq!(unread(5, 5), (0, None));
+        assert_eq!(unread(0, MENTIONS_AMONG + 1), (1, Some(5)), "not among the newest");
     }
 
     proptest! {

@@ -50,6 +50,14 @@ read_seq: Seq,
  */
 unread: number, 
 /**
+ * Those of them that name one (`@name`), among the newest 2,000 and as far as they are held.
+ */
+mentions: number, 
+/**
+ * Number of the first of these.
+ */
+first_mention: Seq | null, 
+/**
  * The last message.
  */
 last: LastMessage | null, 

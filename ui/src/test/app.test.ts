@@ -8,6 +8,7 @@ import Main from '../components/Main.svelte';
 import MessageRow from '../components/MessageRow.svelte';
 import Jumps from '../components/Jumps.svelte';
 import JoinForm from '../components/JoinForm.svelte';
+import Notices from '../components/Notices.svelte';
 import PeoplePanel from '../components/PeoplePanel.svelte';
 import FirstRun from '../components/FirstRun.svelte';
 import TypingLine from '../components/TypingLine.svelte';
@@ -15,6 +16,7 @@ import { serve } from '../lib/api';
 import { renderMarkdown } from '../lib/markdown';
 import { circles } from '../state/circles.svelte';
 import { Composer } from '../state/composer.svelte';
+import { opened } from '../state/opened.svelte';
 import { presence } from '../state/presence.svelte';
 import { Timeline } from '../state/timeline.svelte';
 import { applyUpdate } from '../state/updates';
@@ -109,7 +111,7 @@ describe('the interface', () => {
 
   it('leads to the first unread message while that is not on the screen', async () => {
     const timeline = new Timeline('campus', 'rust');
-    [timeline.read, timeline.top, timeline.bottom] = [74, 20, 40];
+    [timeline.head, timeline.read, timeline.top, timeline.bottom] = [80, 74, 20, 40];
     const onunread = vi.fn();
     render(Jumps, { timeline, unread: 6, unseen: 6, latest: true, onlatest: () => undefined, onunread });
     await fireEvent.click(screen.getByRole('button', { name: 'First unread, 6 unread' }));
@@ -119,6 +121,26 @@ describe('the interface', () => {
     await vi.waitFor(() => expect(screen.queryByRole('button', { name: /First unread/ })).toBeNull());
     [timeline.top, timeline.bottom] = [76, 80];
     await screen.findByRole('button', { name: /First unread/ });
+    // Seen to the end: the count of the circle follows a moment later.
+    timeline.seen = 80;
+    await vi.waitFor(() => expect(screen.queryByRole('button', { name: /First unread/ })).toBeNull());
+  });
+
+  it('says that a circle mentions one, and leads from the absence to where', async () => {
+    const { campus } = memory;
+    if (!campus) throw new Error('the campus is there');
+    const circle = { ...memory.circle, mentions: 2, first_mention: 76 };
+    render(CircleItem, { circle, now: 0, current: false, onselect: () => undefined });
+    expect(screen.getByRole('button', { name: 'rust, 6 unread, 2 mention you' }).textContent).toContain('@2');
+    await circles.load('campus');
+    circles.apply('campus', [circle]);
+    await opened.open('campus', 'rust');
+    const absence = { since: 0, until: 1, messages: 6, circles: 1, mentions: 2, took_ms: 9 };
+    const { rerender } = render(Notices, { campus: { ...campus, absence } });
+    await fireEvent.click(screen.getByRole('button', { name: 'Show the first mention' }));
+    expect(opened.timeline?.target).toBe(76);
+    await rerender({ campus: { ...campus, absence: { ...absence, mentions: 0 } } });
+    expect(screen.queryByRole('button', { name: 'Show the first mention' })).toBeNull();
   });
 
   it('makes the actions of a message when the keyboard or the pointer comes to it', async () => {

@@ -296,7 +296,7 @@ export class Memory implements Circles {
     const last = this.held.at(-1);
     return {
       id: name, name, topic, access: 'open', joined: true, role: 'owner', members: 253, head_seq, read_seq,
-      unread: head_seq - read_seq, missing: 0, unsent: 0, failed: 0, draft: false, muted: false,
+      unread: head_seq - read_seq, mentions: 0, first_mention: null, missing: 0, unsent: 0, failed: 0, draft: false, muted: false,
       last: last ? { author: last.author.name, mine: false, text: last.text, deleted: false, at: last.at } : null,
     }; // prettier-ignore
   }

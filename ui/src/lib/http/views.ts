@@ -53,6 +53,9 @@ export function circleView(
     head_seq: state.head_seq,
     read_seq: state.read_seq,
     unread: state.unread,
+    // The page holds too little to know.
+    mentions: 0,
+    first_mention: null,
     last: last && {
       author: state.last_author?.name ?? personOf(known, last.author_id).name,
       mine: last.author_id === known.me.id,
