@@ -406,7 +406,7 @@ mod tests {
         let (conn, campus, circle) = (empty(), CampusId::new(), CircleId::new());
         let (one, other) = (MessageId::new(), MessageId::new());
         let push = |it, intent: &Intent| push(&conn, campus, circle, Some(it), intent, UnixMs(0)).unwrap();
-        let due = || next(&conn, campus, UnixMs(0)).unwrap();
+        let due = || next(&conn, campus, UnixMs(0), &[]).unwrap();
         let refuse = || fail(&conn, due().expect("it waits").n, "no").unwrap();
         let react = Intent::React { emoji: "👍".to_owned(), on: true };
         let edit = |text: &str| Intent::Edit { text: text.to_owned() };

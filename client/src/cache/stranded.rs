@@ -74,7 +74,7 @@ mod tests {
 
         become_one(MembershipState::Removed, 2);
         assert_eq!(told(), [("an hour of work".to_owned(), None)]);
-        let item = outbox::next(&conn, eyes.campus, UnixMs(0)).unwrap().expect("it waits");
+        let item = outbox::next(&conn, eyes.campus, UnixMs(0), &[]).unwrap().expect("it waits");
         outbox::fail(&conn, item.n, "not a member").unwrap();
         assert_eq!(told(), [("an hour of work".to_owned(), Some("not a member".to_owned()))]);
         outbox::discard(&conn, eyes.campus, id).unwrap();

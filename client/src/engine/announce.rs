@@ -141,7 +141,7 @@ mod tests {
     use std::sync::Arc;
 
     use circles_protocol::{
-        CampusId, Circle, CircleKind, DeviceId, Entity, Membership, MembershipState, PersonId, Role, UnixMs,
+        CampusId, Circle, CircleId, CircleKind, DeviceId, Entity, Membership, MembershipState, PersonId, Role, UnixMs,
     };
     use tokio::sync::broadcast;
 

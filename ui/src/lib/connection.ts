@@ -1,7 +1,7 @@
 /** How it stands with the relay, in words. */
 import type { Connection } from '../generated/Connection';
 import type { ConnectionProblem } from '../generated/ConnectionProblem';
-import { clockTime, count, many } from './time';
+import { count, many, writtenTime } from './time';
 
 export interface ConnectionWords {
   tone: 'quiet' | 'warn' | 'bad';
@@ -24,7 +24,7 @@ const PROBLEM: Record<ConnectionProblem, (since: string) => string> = {
 const BAD: ConnectionProblem[] = ['wrong_key', 'disk_full', 'incompatible'];
 
 /** Nothing to say when all is well. */
-export function connectionWords(connection: Connection, waiting: number): ConnectionWords | null {
+export function connectionWords(connection: Connection, waiting: number, now = Date.now()): ConnectionWords | null {
   switch (connection.state) {
     case 'connecting':
       return { tone: 'quiet', text: 'Connecting to the relay …', retry: false };
@@ -40,7 +40,7 @@ export function connectionWords(connection: Connection, waiting: number): Connec
     case 'offline':
       return {
         tone: BAD.includes(connection.problem) ? 'bad' : 'warn',
-        text: PROBLEM[connection.problem](clockTime(connection.since)) + waitingWords(waiting),
+        text: PROBLEM[connection.problem](writtenTime(connection.since, now)) + waitingWords(waiting),
         retry: true,
       };
   }

@@ -268,6 +268,7 @@ mod tests {
                 token_place: TokenPlace::File,
                 renewal: None,
                 kept: 0,
+                stranded: 0,
                 absence: None,
             },
             cursor: None,
@@ -275,6 +276,7 @@ mod tests {
             set_aside: 0,
             events_set_aside: Vec::new(),
             circles: Vec::new(),
+            stranded: Vec::new(),
         };
         let offline =
             Connection::Offline { since: UnixMs(0), problem: ConnectionProblem::Unreachable, retry_at: UnixMs(0) };
