@@ -238,18 +238,21 @@ impl Cache {
         }))
     }
 
-    /// The first that is still to be sent: what failed waits for the person, and its circle for it.
+    /// The first that is still to be sent: what failed waits for the person, later posts of its circle for a post that
+    /// failed, and what else concerns a message for its post, edit or deletion.
     pub fn to_send(&self) -> Option<&Waiting> {
-        // What a person's devices agree on waits for nothing, and stays as it is if it is refused.
-        let own = |it: &Waiting| ["read", "mute", "draft"].contains(&it.kind.as_str());
-        let failed = |it: &&Waiting| it.state == "failed" && !own(it);
-        let blocked =
-            |at: usize| self.outbox[..=at].iter().filter(failed).any(|it| it.circle == self.outbox[at].circle);
-        let waits = |at: &usize| match &self.outbox[*at] {
-            it if own(it) => it.state != "failed",
-            _ => !blocked(*at),
+        let changes = |it: &Waiting| ["edit", "delete"].contains(&it.kind.as_str());
+        let holds_up = |before: &Waiting, it: &Waiting| {
+            let (posted, failed) = (before.kind == "post", before.state == "failed");
+            let same = !it.message.is_empty() && before.message == it.message;
+            before.circle == it.circle
+                && ((posted && failed && it.kind == "post") || (same && (posted || (failed && changes(before)))))
         };
-        (0..self.outbox.len()).find(waits).map(|at| &self.outbox[at])
+        let is_due = |at: &usize| {
+            let it = &self.outbox[*at];
+            it.state != "failed" && !self.outbox[..*at].iter().any(|before| holds_up(before, it))
+        };
+        (0..self.outbox.len()).find(is_due).map(|at| &self.outbox[at])
     }
 
     /// Whether a position of a scope is held.
