@@ -206,7 +206,7 @@ impl Scene {
             Ok((missed == 0 || painted.is_some()).then_some(seen))
         })
         .await?;
-        let page = scheduling.during(seen.longest_block(woke_ms))?;
+        let blocked = scheduling.during(seen.longest_block(woke_ms))?;
         let window_blocked_ms = pings.most()?.as_secs_f64() * 1_000.0;
         let memory_mib = memory.most()? / 1024;
         app::quit(&data)?;
@@ -219,7 +219,7 @@ impl Scene {
             app_cpu_ms: used.app - cpu.app,
             web_cpu_ms: used.web - cpu.web,
             memory_mib,
-            page,
+            page: blocked,
             window_blocked_ms,
         })
     }
@@ -318,10 +318,11 @@ struct Scheduling {
     watching: JoinHandle<Result<Vec<Scheduled>>>,
 }
 
+/// At one moment; all in ms.
 struct Scheduled {
-    at_ms: f64,
-    ran_ms: f64,
-    waited_ms: f64,
+    at: f64,
+    ran: f64,
+    waited: f64,
 }
 
 impl Scheduling {
@@ -330,8 +331,8 @@ impl Scheduling {
         let watching = std::thread::spawn(move || {
             let mut all = Vec::new();
             while stopped.recv_timeout(SCHEDULED_EVERY) == Err(RecvTimeoutError::Timeout) {
-                let (ran_ms, waited_ms) = scheduled_ms(pid)?;
-                all.push(Scheduled { at_ms: now_ms(), ran_ms, waited_ms });
+                let (ran, waited) = scheduled_ms(pid)?;
+                all.push(Scheduled { at: now_ms(), ran, waited });
             }
             Ok(all)
         });
@@ -342,9 +343,9 @@ impl Scheduling {
     fn during(self, (from, until): (f64, f64)) -> Result<Block> {
         drop(self.stop);
         let all = self.watching.join().map_err(|_| anyhow::anyhow!("the watch ended"))??;
-        let at = |when: f64| all.iter().min_by(|a, b| (a.at_ms - when).abs().total_cmp(&(b.at_ms - when).abs()));
+        let at = |when: f64| all.iter().min_by(|a, b| (a.at - when).abs().total_cmp(&(b.at - when).abs()));
         let (before, after) = at(from).zip(at(until)).context("the page's thread was watched")?;
-        let (ran, waited) = (after.ran_ms - before.ran_ms, after.waited_ms - before.waited_ms);
+        let (ran, waited) = (after.ran - before.ran, after.waited - before.waited);
         Ok(Block { took: until - from, ran, waited })
     }
 }
