@@ -184,7 +184,9 @@ const HELD_UP: &str = "EXISTS (SELECT 1 FROM outbox AS before
 pub fn next(conn: &Connection, campus: CampusId, now: UnixMs, but: &[CircleId]) -> rusqlite::Result<Option<Item>> {
     let but = but.iter().map(|it| it.uuid().simple().to_string()).collect::<serde_json::Value>().to_string();
     conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM outbox AS it WHERE campus = ?1 AND state <> 'failed' AND NOT ({RESTS})
+        // In the order of `n`, which is the rowid, up to the first: by an index of the campus all of it would be looked at and
+        // sorted each time.
+        "SELECT {COLUMNS} FROM outbox AS it WHERE +campus = ?1 AND state <> 'failed' AND NOT ({RESTS})
            AND lower(hex(circle)) NOT IN (SELECT value FROM json_each(?4))
            AND (kind IN {OWN_STATES} OR NOT {HELD_UP})
          ORDER BY n LIMIT 1"

@@ -63,13 +63,16 @@ async fn a_message_waits_three_times_for_the_database() {
     let ada = relay.owner("Ada").await;
     let general = ada.general().await;
     let mut shortest = Duration::MAX;
-    // The first ones prepare their statements, each connection its own.
-    for n in 0..8 {
+    // The first ones prepare their statements; and a computer may be busy for a while.
+    for n in 0..30 {
+        if shortest < 4 * FAR {
+            break;
+        }
         let begun = Instant::now();
         ada.post(general, &format!("message {n}")).await;
         shortest = shortest.min(begun.elapsed());
     }
-    // For what it looks at, for what it writes, for the commit. A busy computer takes longer, but not eight times.
+    // For what it looks at, for what it writes, for the commit.
     assert!(shortest >= 3 * FAR, "the database is not that far away: {shortest:?}");
     assert!(shortest < 4 * FAR, "it waited more than three times: {shortest:?}");
     relay.stop().await;
