@@ -29,6 +29,7 @@ mod relay;
 mod secret;
 mod serving;
 mod settings;
+mod sightings;
 mod store;
 mod stream;
 mod transport;

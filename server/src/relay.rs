@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    api::{self, Sightings, Tokens},
+    api::{self, Tokens},
     clock,
     ephemeral::{self, Ephemeral},
     failure::Failure,
@@ -23,6 +23,7 @@ use crate::{
     rates::Rates,
     serving::{self, Listener, Plain},
     settings::Settings,
+    sightings::{self, Sightings},
     store::{OpenError, Store, StoreResult, campus, campus::Campus, invites::StoredInvite, people, session::Session},
     stream::OpenStreams,
     transport::Transport,
@@ -123,7 +124,7 @@ impl Relay {
         let (weak, changes) = (WeakRelay(Arc::downgrade(&self.0)), self.ephemeral().changes());
         self.0.tasks.spawn(ephemeral::announce_presence(weak, changes, self.0.closed.clone()));
         let (sightings, weak) = (self.0.sightings.clone(), WeakRelay(Arc::downgrade(&self.0)));
-        self.0.tasks.spawn(api::write_sightings(weak, sightings, self.0.closed.clone()));
+        self.0.tasks.spawn(sightings::write(weak, sightings, self.0.closed.clone()));
         self.0.tasks.spawn(stir(self.0.transport.clone(), self.0.stopping.clone(), self.0.closed.clone()));
         self
     }
@@ -217,8 +218,9 @@ impl Relay {
         api::router(self.clone())
     }
 
-    /// Serves until `stop`, or until the database holds another history, which is an error and cancels `stop`. Then it is not ready, and takes connections for as long as the settings say; after that it ends
-    /// streams politely over the drain time, and returns.
+    /// Serves until `stop`, or until the database holds another history, which is an error and cancels `stop`. Then it is
+    /// not ready, and takes connections for as long as the settings say; after that it ends streams politely over the drain
+    /// time, and returns.
     pub async fn serve(&self, listener: impl Listener, stop: CancellationToken) -> io::Result<()> {
         let local = listener.local_addr()?;
         if self.0.settings.public_url.is_none()

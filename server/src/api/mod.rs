@@ -19,7 +19,6 @@ mod messages;
 mod mutes;
 mod people;
 mod problem;
-mod sightings;
 mod stream;
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
@@ -30,7 +29,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 pub use auth::Tokens;
-pub use sightings::{Sightings, write_sightings};
 
 use crate::{relay::Relay, ui};
 

@@ -111,7 +111,7 @@ impl Redis {
             let begun = Instant::now();
             match self.publish_while_up(&store, &mut queued).await {
                 Ok(()) => return,
-                Err(error) => self.note("appended to", Some(&error), |state| {
+                Err(error) => self.note(Some(("appended to", &error)), |state| {
                     state.appends = Some(false);
                     state.refuses |= !is_loss(&error);
                 }),
@@ -142,13 +142,13 @@ impl Redis {
                 entries.extend(more);
             }
             self.append(&mut conn, store, &entries).await?;
-            self.note("", None, |state| (state.appends, state.refuses) = (Some(true), false));
+            self.note(None, |state| (state.appends, state.refuses) = (Some(true), false));
         }
     }
 
     async fn ping(&self, conn: &mut MultiplexedConnection) -> RedisResult<()> {
         let () = redis::cmd("PING").query_async(conn).await?;
-        self.note("", None, |state| state.appends = Some(!state.refuses));
+        self.note(None, |state| state.appends = Some(!state.refuses));
         Ok(())
     }
 
@@ -233,7 +233,7 @@ impl Redis {
             transport.listened().await;
             let begun = Instant::now();
             if let Err(error) = self.read_while_up(&transport).await {
-                self.note("read", Some(&error), |state| state.reads = Some(false));
+                self.note(Some(("read", &error)), |state| state.reads = Some(false));
                 sleep(pauses.after(begun.elapsed())).await;
             }
         }
@@ -253,7 +253,7 @@ impl Redis {
             let (keys, ids) = ([self.0.key.as_str()], [from]);
             let read = conn.xread_options(&keys, &ids, &options);
             let read: Option<StreamReadReply> = timeout(patience, read).await.map_err(|_| strange("no answer"))??;
-            self.note("", None, |state| state.reads = Some(true));
+            self.note(None, |state| state.reads = Some(true));
             let ids: Vec<StreamId> = read.into_iter().flat_map(|it| it.keys).flat_map(|it| it.ids).collect();
             let entries: Vec<Arc<Entry>> = ids.iter().filter_map(|it| self.entry(it)).map(Arc::new).collect();
             last = entries.iter().map(|it| it.pos).fold(last, Pos::max);
@@ -319,16 +319,16 @@ impl Redis {
         parse(id).filter(|(epoch, _)| epoch == self.0.epoch.as_str()).map(|(_, entry)| entry)
     }
 
-    /// Notes how Redis is, and says so if that is news.
-    fn note(&self, what: &str, error: Option<&RedisError>, now: impl FnOnce(&mut State)) {
+    /// Notes how Redis is after what could not be done, or could; and says so if that is news.
+    fn note(&self, trouble: Option<(&str, &RedisError)>, now: impl FnOnce(&mut State)) {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         let before = state.is_up();
         now(&mut state);
         let is_up = state.is_up();
         drop(state);
         metrics::redis(is_up == Some(true));
-        match (before == is_up, error) {
-            (false, Some(error)) => {
+        match (before == is_up, trouble) {
+            (false, Some((what, error))) => {
                 tracing::warn!(%error, "Redis cannot be {what}: messages come from the database, up to 2 s later");
             }
             (false, None) if is_up == Some(true) => tracing::info!("Redis is there"),

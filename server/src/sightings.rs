@@ -72,7 +72,7 @@ impl Seen {
 }
 
 /// Writes what is noted, for as long as the relay is there. What was noted in its last seconds is lost.
-pub async fn write_sightings(relay: WeakRelay, sightings: Sightings, closed: CancellationToken) {
+pub async fn write(relay: WeakRelay, sightings: Sightings, closed: CancellationToken) {
     let work = async {
         loop {
             sightings.0.due.notified().await;
