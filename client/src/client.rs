@@ -18,6 +18,7 @@ use circles_protocol::{
     },
 };
 use http::Method;
+use rusqlite::Transaction;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -603,10 +604,10 @@ impl Client {
         text: &str,
         reply_to: Option<MessageId>,
     ) -> Answer<MessageView> {
-        let text = checked(valid_text(text, &()), "text", text)?;
-        let id = MessageId::new();
-        self.write(campus, circle, Some(id), Intent::Post { text, reply_to }).await?;
-        self.written(campus, circle, id).await
+        let put = move |conn: &Transaction<'_>, id, post: &Intent, now| {
+            outbox::push(conn, campus, circle, Some(id), post, now)
+        };
+        self.post(campus, circle, text, reply_to, put).await
     }
 
     /// [`Client::send`] for what stood in the circle's composer, which is empty when this returns: a crash leaves the text in
@@ -618,18 +619,26 @@ impl Client {
         text: &str,
         reply_to: Option<MessageId>,
     ) -> Answer<MessageView> {
+        let put =
+            move |conn: &Transaction<'_>, id, post: &Intent, now| drafts::send(conn, campus, circle, id, post, now);
+        self.post(campus, circle, text, reply_to, put).await
+    }
+
+    /// Puts a message into the outbox in one transaction, and gives it as it is shown.
+    async fn post(
+        &self,
+        campus: CampusId,
+        circle: CircleId,
+        text: &str,
+        reply_to: Option<MessageId>,
+        put: impl FnOnce(&Transaction<'_>, MessageId, &Intent, UnixMs) -> Result<(), ClientError> + Send + 'static,
+    ) -> Answer<MessageView> {
         let text = checked(valid_text(text, &()), "text", text)?;
         let engine = self.engine(campus)?;
         let (id, now) = (MessageId::new(), self.now());
         let post = Intent::Post { text, reply_to };
-        self.0.cache.write(Durability::Outbox, move |conn| drafts::send(conn, campus, circle, id, &post, now)).await?;
+        self.0.cache.write(Durability::Outbox, move |conn| put(conn, id, &post, now)).await?;
         engine.wrote(Touched::of(circle, Some(id)));
-        self.written(campus, circle, id).await
-    }
-
-    /// A message that was put into the outbox just now, as it is shown.
-    async fn written(&self, campus: CampusId, circle: CircleId, id: MessageId) -> Answer<MessageView> {
-        let engine = self.engine(campus)?;
         engine.types(circle, false);
         let eyes = engine.eyes();
         self.0
