@@ -18,7 +18,7 @@ use turmoil::net::TcpStream;
 
 use crate::{
     breakage::{self, Breakage},
-    shared::{Device, Shared, lock},
+    shared::{Answered, Device, Shared, lock},
 };
 
 /// As of the machine's own network.
@@ -77,7 +77,7 @@ async fn send(
         && head.status.is_success()
         && let Ok(receipt) = serde_json::from_slice::<Receipt>(&bytes)
     {
-        lock(&shared.answered).insert(receipt.id);
+        lock(&shared.answered).insert(receipt.id, Answered { device: device.index, circle: receipt.circle_id });
     }
     if what.contains("/v1/changes") && head.status.is_success() {
         bytes = breakage::page(&shared, bytes);

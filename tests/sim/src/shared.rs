@@ -1,7 +1,7 @@
 //! What the hosts of a simulation and those who watch it share.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -40,7 +40,7 @@ pub struct Shared {
     /// Links by which devices join, in the order of the devices.
     pub links: Mutex<BTreeMap<usize, String>>,
     /// Posts that some device has an answer for: they must never be lost.
-    pub answered: Mutex<BTreeSet<MessageId>>,
+    pub answered: Mutex<BTreeMap<MessageId, Answered>>,
     /// Every person has another device to come, with an empty cache.
     pub fresh: AtomicBool,
     /// What people wanted messages to be, in order: a text, or none. Whether it was durable when they were told so.
@@ -61,6 +61,15 @@ pub struct Shared {
     pub stop_relay: Mutex<tokio_util::sync::CancellationToken>,
     /// Where the relay keeps its campus.
     pub relay_dir: PathBuf,
+}
+
+/// A message that the relay has accepted, as its device heard.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered {
+    /// Which device.
+    pub device: usize,
+    /// Where.
+    pub circle: CircleId,
 }
 
 /// A message that somebody wrote, from when it was durable in an outbox.

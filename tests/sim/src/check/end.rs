@@ -5,9 +5,11 @@ use std::{
     sync::Arc,
 };
 
+use circles_protocol::MessageId;
+
 use super::Checker;
 use crate::{
-    shared::{Device, Intent, Written, lock},
+    shared::{Answered, Device, Intent, Written, lock},
     truth::{Cache, State},
 };
 
@@ -140,9 +142,9 @@ impl Checker {
         let answered = lock(&self.shared.answered).clone();
         // What comes back may wait behind a message of the same circle that was refused: it is shown as unsent.
         let waits = |id: &str| caches.values().any(|cache| cache.outbox.iter().any(|at| at.message == id));
-        for id in &answered {
+        for (id, of) in &answered {
             let waits = self.restored && waits(&hex(*id));
-            if !seqs.contains_key(&hex(*id)) && !waits && !self.cannot_come_back(*id) {
+            if !seqs.contains_key(&hex(*id)) && !waits && !self.cannot_come_back(*id, *of) {
                 self.shared.violation(&format!("3.1: {id} was answered, and is not in the database"));
             }
         }
@@ -152,7 +154,7 @@ impl Checker {
             let Some(seq) = seqs.get(&hex(it.id)) else {
                 let waits =
                     caches.get(&it.device).is_some_and(|cache| cache.outbox.iter().any(|at| at.message == hex(it.id)));
-                let lost_with_copy = self.restored && answered.contains(&it.id) && self.cannot_come_back(it.id);
+                let lost_with_copy = answered.get(&it.id).is_some_and(|of| self.cannot_come_back(it.id, *of));
                 if !waits && !it.given_up && !lost_with_copy {
                     self.shared.violation(&format!("3.7: {:?} of device{} is gone", it.text, it.device));
                 }
@@ -167,18 +169,14 @@ impl Checker {
         self.intents(caches, &diary);
     }
 
-    /// After a restore: its author does not want the message, or has no circle to bring it back to.
-    fn cannot_come_back(&self, id: circles_protocol::MessageId) -> bool {
-        // Also where its device crashed before it could note that it had written it.
-        if lock(&self.shared.intents).get(&id).is_some_and(|all| all.iter().any(|it| it.text.is_none())) {
-            return self.restored;
-        }
-        let diary = lock(&self.shared.diary);
-        let Some(written) = diary.iter().find(|it| it.id == id).filter(|_| self.restored) else { return false };
-        let circle = written.circle.uuid().simple().to_string();
-        let member =
-            self.people.get(&written.device).is_some_and(|me| self.truth.joined.contains(&(circle, me.clone())));
-        written.given_up || !member
+    /// After a restore: its author does not want the message, or has no circle to bring it back to. The diary lacks those
+    /// whose device crashed before it could note that it had written them.
+    fn cannot_come_back(&self, id: MessageId, of: Answered) -> bool {
+        let deleted = || lock(&self.shared.intents).get(&id).is_some_and(|all| all.iter().any(|it| it.text.is_none()));
+        let given_up = || lock(&self.shared.diary).iter().any(|it| it.id == id && it.given_up);
+        let circle = of.circle.uuid().simple().to_string();
+        let is_member = self.people.get(&of.device).is_some_and(|me| self.truth.joined.contains(&(circle, me.clone())));
+        self.restored && (!is_member || deleted() || given_up())
     }
 
     /// No text of a diary stands in two messages: not even one that has another id (3.2).
@@ -226,6 +224,6 @@ fn wanted(intents: &[Intent], original: Option<&str>, text: &str) -> bool {
     original.is_none_or(|it| it == text)
 }
 
-fn hex(id: circles_protocol::MessageId) -> String {
+fn hex(id: MessageId) -> String {
     id.uuid().simple().to_string()
 }
