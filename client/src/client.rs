@@ -11,12 +11,14 @@ use std::{
 
 use circles_lan::{Browser, NetworkChanges, Sighting};
 use circles_protocol::{
-    CampusId, CircleId, CircleKind, DeviceId, InviteId, InviteLink, MessageId, Person, PersonId, Seq, UnixMs,
+    CampusId, CircleId, CircleKind, Cursor, DeviceId, Entity, InviteId, InviteLink, MessageId, Person, PersonId, Pos,
+    Seq, UnixMs,
     api::{
         AddMember, CircleState, CreateCircle, CreateInvite, Devices, EditCircle, EditProfile, Invite, InvitePreview,
         Invites, Join, Joined, PreviewInvite, valid_emoji, valid_name, valid_text,
     },
 };
+use futures::{FutureExt, future::BoxFuture};
 use http::Method;
 use rusqlite::Transaction;
 use tokio::sync::broadcast;
@@ -318,7 +320,9 @@ impl Client {
             person: joined.person.id,
             device: joined.device_id,
             hosted: false,
-            cursor: None,
+            // What is answered before the first event of the stream is of a history, too: otherwise one that ends before the
+            // device hears of it would leave its states behind.
+            cursor: joined.epoch.map(|epoch| Cursor { epoch, pos: Pos::ZERO }),
             set_aside: 0,
         };
         let key = attempt;
@@ -329,7 +333,7 @@ impl Client {
             .write(Durability::Outbox, move |conn| {
                 campuses::insert(conn, &stored, now)?;
                 let mut apply = crate::cache::apply::Apply::new(conn, stored.id, stored.person);
-                apply.entity(&circles_protocol::Entity::Person(joined.person))?;
+                apply.entity(&Entity::Person(joined.person))?;
                 apply.finish()?;
                 Ok(campuses::end_pending_join(conn, &key)?)
             })
@@ -430,8 +434,8 @@ impl Client {
         let name = checked(valid_name(name, &()), "name", name.trim())?;
         let engine = self.engine(campus)?;
         let edit = EditProfile { name: Some(name), hue: Some(hue) };
-        let person: Person = engine.api().send(Method::PATCH, "v1/me", &edit).await?;
-        engine.apply(move |apply| Ok(apply.entity(&circles_protocol::Entity::Person(person))?)).await
+        let person = engine.api().send(Method::PATCH, "v1/me", &edit).boxed();
+        engine.ask(person, |apply, it: &Person| Ok(apply.entity(&Entity::Person(it.clone()))?)).await
     }
 
     /// One's devices.
@@ -506,8 +510,7 @@ impl Client {
         let name = checked(valid_name(name, &()), "name", name.trim())?;
         let create = CreateCircle { id: CircleId::new(), name, topic: topic.trim().to_owned(), access };
         let engine = self.engine(campus)?;
-        let state = engine.api().send(Method::POST, "v1/circles", &create).await?;
-        self.circle_state(&engine, state).await
+        self.circle_state(&engine, create.id, engine.api().send(Method::POST, "v1/circles", &create).boxed()).await
     }
 
     /// Changes a circle's name and topic.
@@ -515,30 +518,31 @@ impl Client {
         let name = checked(valid_name(name, &()), "name", name.trim())?;
         let edit = EditCircle { name: Some(name), topic: Some(topic.trim().to_owned()) };
         let engine = self.engine(campus)?;
-        let state = engine.api().send(Method::PATCH, &format!("v1/circles/{circle}"), &edit).await?;
-        self.circle_state(&engine, state).await.map(drop)
+        let path = format!("v1/circles/{circle}");
+        self.circle_state(&engine, circle, engine.api().send(Method::PATCH, &path, &edit).boxed()).await.map(drop)
     }
 
     /// Joins an open circle.
     pub async fn join_circle(&self, campus: CampusId, circle: CircleId) -> Answer<()> {
         let engine = self.engine(campus)?;
-        let state = engine.api().call(Method::POST, &format!("v1/circles/{circle}/join")).await?;
-        self.circle_state(&engine, state).await.map(drop)
+        let path = format!("v1/circles/{circle}/join");
+        self.circle_state(&engine, circle, engine.api().call(Method::POST, &path).boxed()).await.map(drop)
     }
 
     /// Leaves a circle.
     pub async fn leave_circle(&self, campus: CampusId, circle: CircleId) -> Answer<()> {
         let engine = self.engine(campus)?;
-        let state: CircleState = engine.api().call(Method::POST, &format!("v1/circles/{circle}/leave")).await?;
-        engine.apply(move |apply| Ok(apply.circle_state(&state)?)).await
+        let path = format!("v1/circles/{circle}/leave");
+        let state = engine.api().call(Method::POST, &path).boxed();
+        engine.ask(state, |apply, it: &CircleState| Ok(apply.circle_state(it)?)).await
     }
 
     /// Brings a person into a circle.
     pub async fn add_member(&self, campus: CampusId, circle: CircleId, person: PersonId) -> Answer<()> {
         let engine = self.engine(campus)?;
         let path = format!("v1/circles/{circle}/members");
-        let state = engine.api().send(Method::POST, &path, &AddMember { person_id: person }).await?;
-        self.circle_state(&engine, state).await.map(drop)
+        let add = AddMember { person_id: person };
+        self.circle_state(&engine, circle, engine.api().send(Method::POST, &path, &add).boxed()).await.map(drop)
     }
 
     /// Removes a person from a circle.
@@ -546,9 +550,14 @@ impl Client {
         self.engine(campus)?.api().delete(&format!("v1/circles/{circle}/members/{person}")).await
     }
 
-    async fn circle_state(&self, engine: &Engine, state: CircleState) -> Answer<CircleView> {
-        let (eyes, id) = (engine.eyes(), state.circle.id);
-        engine.apply(move |apply| Ok(apply.circle_state(&state)?)).await?;
+    async fn circle_state(
+        &self,
+        engine: &Engine,
+        id: CircleId,
+        state: BoxFuture<'_, Answer<CircleState>>,
+    ) -> Answer<CircleView> {
+        let eyes = engine.eyes();
+        engine.ask(state, |apply, it| Ok(apply.circle_state(it)?)).await?;
         engine.fill();
         self.0.cache.read(move |conn| views::circle(conn, eyes, id)?.ok_or(ClientError::NotFound("circle"))).await
     }

@@ -22,7 +22,7 @@ pub enum ClientError {
     /// Something in front of the relay answered in its place.
     #[error("the relay cannot be reached: a proxy answered {0}")]
     Proxy(http::StatusCode),
-    /// The stream is open and nothing comes.
+    /// The stream is open and nothing comes, or only what was sent long ago.
     #[error("the relay cannot be reached: the stream went silent")]
     Silent,
     /// Something that is no relay answered.
@@ -137,6 +137,11 @@ impl ClientError {
     /// Whether the relay refuses this device.
     pub fn signed_out(&self) -> bool {
         matches!(self, Self::Relay(problem, _) if problem.code == Code::Unauthorized)
+    }
+
+    /// Whether the relay does not have what a message answers.
+    pub fn lacks_reply(&self) -> bool {
+        matches!(self, Self::Relay(problem, _) if problem.code == Code::ReplyUnknown)
     }
 
     /// Whether one is not a member of the circle that was asked for, or there is no such circle.

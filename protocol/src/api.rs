@@ -89,6 +89,11 @@ wire! {
         pub device_id: DeviceId,
         /// The circle that the invite also led into.
         pub circle_id: Option<CircleId>,
+        /// The history that one joined: what the relay answers before the first event of the stream is of it, or the stream
+        /// begins with a `reset`. None from a relay before this field.
+        #[serde(default)]
+        #[ts(optional)]
+        pub epoch: Option<Epoch>,
     }
 
     /// `POST /v1/invites`: make an invite. Members invite into the campus and into circles of theirs.

@@ -77,10 +77,14 @@ pub struct Hello {
     pub person_id: PersonId,
     /// On which device.
     pub device_id: DeviceId,
-    /// A `ping` comes at the latest after this many milliseconds of silence.
+    /// A `ping` comes about every this many milliseconds, also between changes, once the stream is at the head.
     pub heartbeat_ms: u32,
     /// The relay ends the stream after about this many milliseconds; zero: it does not.
     pub lifetime_ms: u32,
+    /// The relay's clock: what a later [`Ping`] says is compared with it. None from a relay before this field.
+    #[serde(default)]
+    #[ts(optional)]
+    pub now: Option<UnixMs>,
 }
 
 /// More was missed than a stream replays: the reader fetches these stretches by itself (`GET /v1/changes`). After it the
@@ -112,7 +116,8 @@ pub struct ScopeGap {
     pub head_seq: Option<Seq>,
 }
 
-/// Keeps proxies open and moves the cursors of quiet readers forward.
+/// Keeps proxies open, moves the cursors of quiet readers forward, and tells how old what comes is: a link may deliver in
+/// order and very late.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

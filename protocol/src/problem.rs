@@ -35,6 +35,8 @@ pub enum Code {
     MethodNotAllowed,
     /// 409: this id was used before with another content.
     IdConflict,
+    /// 400: what is answered is no message of this circle; after a restore the relay may have lost it.
+    ReplyUnknown,
     /// 410: the message was deleted.
     MessageDeleted,
     /// 409: the circle's last owner cannot leave while others stay.
@@ -64,7 +66,7 @@ impl Code {
     /// The HTTP status that goes with the code.
     pub const fn status(self) -> u16 {
         match self {
-            Self::InvalidBody | Self::InvalidParameter => 400,
+            Self::InvalidBody | Self::InvalidParameter | Self::ReplyUnknown => 400,
             Self::Unauthorized => 401,
             Self::Forbidden | Self::NotMember | Self::CrossSite => 403,
             Self::NotFound | Self::InviteUnknown => 404,
@@ -96,6 +98,7 @@ impl Code {
             Self::InviteRevoked => "This invite was taken back",
             Self::MethodNotAllowed => "This method is not allowed here",
             Self::IdConflict => "This id was used before with another content",
+            Self::ReplyUnknown => "The message that this answers is not there",
             Self::MessageDeleted => "The message was deleted",
             Self::LastOwner => "A circle needs an owner while it has members",
             Self::TooLarge => "The request is too large",

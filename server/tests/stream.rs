@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use circles_protocol::{
     Change, CircleKind, Code, Cursor, Epoch, Pos, Scope, Seq,
     api::{ChangesPage, Me},
-    event::{Bye, ByeReason, Gap, Hello},
+    event::{Bye, ByeReason, Gap, Hello, Ping},
 };
 use circles_relay::Settings;
 use common::{Events, Person, TestRelay, message, quick};
@@ -189,6 +189,31 @@ async fn a_ping_moves_the_cursor_past_what_is_for_others() {
     let receipt = ada.post(secret, "not for Bob").await;
     let seen = events.until(|it| it.cursor.pos >= receipt.pos).await;
     assert!(seen.iter().all(|it| it.name == "ping"));
+    drop(events);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_ping_tells_the_time_also_between_changes() {
+    let heartbeat = Duration::from_millis(200);
+    let relay = TestRelay::with(Settings { heartbeat, ..quick() }).await;
+    let ada = relay.owner("Ada").await;
+    let general = ada.general().await;
+    let mut events = ada.stream(Some(&head(&ada).await)).await;
+    let begun = hello(&mut events).await.now.expect("the relay's clock");
+    assert_eq!(events.next().await.unwrap().name, "ping");
+    let (mut pings, mut last, since) = (0, begun, std::time::Instant::now());
+    while last.0 < begun.0 + 5 * i64::try_from(heartbeat.as_millis()).unwrap() {
+        ada.post(general, "hello").await;
+        for event in events.until(|it| it.name == "change").await.iter().filter(|it| it.name == "ping") {
+            let ping: Ping = serde_json::from_value(event.data.clone()).unwrap();
+            assert!(ping.now >= last);
+            last = ping.now;
+            pings += 1;
+        }
+        assert!(since.elapsed() < Duration::from_mins(1), "{pings} pings in {:?}", since.elapsed());
+    }
+    assert!(pings >= 2, "{pings}");
     drop(events);
     relay.stop().await;
 }

@@ -91,8 +91,8 @@ pub fn find(conn: &Connection, campus: CampusId) -> Result<CampusRow, ClientErro
 /// Stores a campus that was just joined.
 pub fn insert(conn: &Connection, it: &CampusRow, now: UnixMs) -> rusqlite::Result<()> {
     conn.execute(
-        "INSERT INTO campus (id, name, relay, person, device, hosted, joined_at, lan_key, lan_addresses, opened_by)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO campus (id, name, relay, person, device, hosted, joined_at, lan_key, lan_addresses, opened_by, epoch, pos)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             it.id.blob(),
             it.name,
@@ -103,7 +103,9 @@ pub fn insert(conn: &Connection, it: &CampusRow, now: UnixMs) -> rusqlite::Resul
             now.0,
             it.lan.as_ref().map(|it| *it.key.bytes()),
             it.lan.as_ref().map(LanRow::text),
-            set_aside::VERSION
+            set_aside::VERSION,
+            it.cursor.as_ref().map(|it| it.epoch.as_str()),
+            it.cursor.as_ref().map_or(0, |it| i64::from(it.pos))
         ],
     )?;
     Ok(())

@@ -342,6 +342,13 @@ pub fn discard(conn: &Connection, campus: CampusId, message: MessageId) -> rusql
     Ok(())
 }
 
+/// Queues an item as another one of the same kind, in its old place.
+pub fn replace(conn: &Connection, n: i64, intent: &Intent) -> Result<(), ClientError> {
+    let body = serde_json::to_string(intent).map_err(|error| ClientError::Invalid(error.to_string()))?;
+    conn.execute("UPDATE outbox SET body = ?2, state = 'queued', reason = NULL WHERE n = ?1", params![n, body])?;
+    Ok(())
+}
+
 /// Gives another text to a new message that was not handed to the network yet, or was refused. False if it is too late
 /// for that: then an edit follows it.
 pub fn rewrite(conn: &Connection, campus: CampusId, message: MessageId, text: &str) -> Result<bool, ClientError> {
@@ -353,9 +360,7 @@ pub fn rewrite(conn: &Connection, campus: CampusId, message: MessageId, text: &s
     if matches!(post.state, State::Sending | State::Tried) {
         return Ok(false);
     }
-    let body = serde_json::to_string(&Intent::Post { text: text.to_owned(), reply_to })
-        .map_err(|error| ClientError::Invalid(error.to_string()))?;
-    conn.execute("UPDATE outbox SET body = ?2, state = 'queued', reason = NULL WHERE n = ?1", params![post.n, body])?;
+    replace(conn, post.n, &Intent::Post { text: text.to_owned(), reply_to })?;
     // Edits from when the message was on its way, before it was refused, are older than this text.
     conn.execute(
         "DELETE FROM outbox WHERE campus = ?1 AND message = ?2 AND kind = 'edit'",

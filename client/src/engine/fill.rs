@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use circles_protocol::{
     Change, CircleId, Scope,
-    api::{Me, MessagesPage},
+    api::{CircleState, Me, MessagesPage},
 };
+use futures::FutureExt;
 use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{
-    Engine,
+    Engine, another_history,
     rests::{self, Rests},
 };
 use crate::{
@@ -164,10 +165,9 @@ impl Engine {
     }
 
     async fn name_circle(&self, circle: CircleId) -> Result<(), ClientError> {
-        match unless_out(self.api().get(&format!("v1/circles/{circle}")).await)? {
-            Some(state) => self.apply(move |apply| Ok(apply.circle_state(&state)?)).await,
-            None => Ok(()),
-        }
+        let path = format!("v1/circles/{circle}");
+        let state = async { unless_out(self.api().get::<CircleState>(&path).await) };
+        self.ask(state.boxed(), |apply, state| state.iter().try_for_each(|it| Ok(apply.circle_state(it)?))).await
     }
 
     /// The last messages of a circle, if they are not held: on screen before anything else.
@@ -186,10 +186,10 @@ impl Engine {
 
     /// A page of messages by `seq`.
     pub(crate) async fn messages(&self, circle: CircleId, query: &str) -> Result<(), ClientError> {
-        let page: MessagesPage = self.api().get(&format!("v1/circles/{circle}/messages?{query}")).await?;
-        self.apply(move |apply| {
+        let path = format!("v1/circles/{circle}/messages?{query}");
+        self.ask(self.api().get(&path).boxed(), move |apply, page: &MessagesPage| {
             apply.touched.timelines.insert(circle);
-            Ok(apply.messages_page(circle, &page)?)
+            Ok(apply.messages_page(circle, page)?)
         })
         .await
     }
@@ -329,11 +329,6 @@ fn heads(apply: &mut Apply<'_>, me: &Me, again: bool) -> Result<(), ClientError>
     }
     let listed: Vec<CircleId> = me.circles.iter().map(|it| it.circle.id).collect();
     Ok(apply.leave_unlisted(&listed, &me.cursor)?)
-}
-
-/// What was asked for comes from another history than the one that is held: the stream's `reset` is on its way.
-fn another_history() -> ClientError {
-    ClientError::Offline("the relay's history is another one".to_owned())
 }
 
 /// None if one is not a member of the circle any more, or there is no such circle.

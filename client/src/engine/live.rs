@@ -5,7 +5,7 @@ use std::{future, mem, time::Duration};
 
 use circles_protocol::{
     Change, CircleId, Cursor, Entity, MembershipState, PersonId, Pos, Scope, UnixMs,
-    event::{Bye, ByeReason, EventName, Gap, Hello, Reset},
+    event::{Bye, ByeReason, EventName, Gap, Hello, Ping, Reset},
 };
 use eventsource_client::Event;
 use futures::FutureExt;
@@ -244,6 +244,9 @@ impl Engine {
             opened.get_or_insert_with(|| Opened { at: Instant::now(), brought: false });
             let heartbeats = Duration::from_millis(u64::from(hello.heartbeat_ms)) * 3;
             stream.silence_max = heartbeats.clamp(SILENCE_MIN, SILENCE_MAX);
+            if let Some(now) = hello.now {
+                stream.is_late(now, Instant::now());
+            }
             self.online();
             self.note_place().await?;
             if first {
@@ -258,6 +261,7 @@ impl Engine {
         }
         match failed {
             Some(error) => Err(error),
+            None if outcome.told.is_some_and(|now| stream.is_late(now, Instant::now())) => Err(ClientError::Silent),
             None => Ok(outcome.bye),
         }
     }
@@ -269,6 +273,8 @@ struct Outcome {
     touched: Touched,
     hello: Option<Hello>,
     bye: Option<Bye>,
+    /// The relay's clock, as the last ping says.
+    told: Option<UnixMs>,
     /// Messages of others: where, and by whom.
     written: Vec<(CircleId, PersonId)>,
     /// Heads must be asked for.
@@ -329,7 +335,11 @@ impl<'a> Batch<'a> {
             Some(EventName::Bye) => {
                 serde_json::from_str(&event.data).map(|bye| self.outcome.bye = Some(bye)).map_err(Trouble::from)
             }
-            Some(EventName::Ping) => Ok(()),
+            // Without a time it still is a sign of life.
+            Some(EventName::Ping) => {
+                self.outcome.told = serde_json::from_str(&event.data).ok().map(|it: Ping| it.now).or(self.outcome.told);
+                Ok(())
+            }
             None if event.event_type == UNREADABLE => Err(Trouble::Event(event.data.clone())),
             // Of a newer relay, or taken up before; in either case not of the log: nothing is missed by skipping it.
             Some(EventName::Typing | EventName::Presence) | None => return Ok(()),

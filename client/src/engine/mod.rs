@@ -19,6 +19,7 @@ use std::{
 
 use circles_lan::Sightings;
 use circles_protocol::{CampusId, CircleId, PersonId, Pos, UnixMs};
+use futures::future::BoxFuture;
 use tokio::{
     sync::{Notify, broadcast},
     time::Instant,
@@ -27,7 +28,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api::Api,
-    cache::{Cache, Durability, apply::Touched, campuses, history, stranded, views::Eyes},
+    cache::{
+        Cache, Durability,
+        apply::{Apply, Touched},
+        campuses, history, stranded,
+        views::Eyes,
+    },
     error::ClientError,
     lan,
     outside::Clock,
@@ -84,6 +90,11 @@ impl State {
         let replay = self.replay_until.get().saturating_sub(self.cursor.get());
         self.missing + replay + u64::from(self.heads_asked != self.heads_taken)
     }
+}
+
+/// What was asked for comes from another history than the one that is held: the stream's `reset` is on its way, or has come.
+fn another_history() -> ClientError {
+    ClientError::Offline("the relay's history is another one".to_owned())
 }
 
 #[derive(Default)]
@@ -263,20 +274,39 @@ impl Engine {
     /// Applies states in one transaction, then tells what changed.
     pub async fn apply<F>(&self, change: F) -> Result<(), ClientError>
     where
-        F: FnOnce(&mut crate::cache::apply::Apply<'_>) -> Result<(), ClientError> + Send + 'static,
+        F: FnOnce(&mut Apply<'_>) -> Result<(), ClientError> + Send + 'static,
     {
         let eyes = self.eyes();
         let touched = self
             .0
             .cache
             .write(Durability::Cache, move |conn| {
-                let mut apply = crate::cache::apply::Apply::new(conn, eyes.campus, eyes.me);
+                let mut apply = Apply::new(conn, eyes.campus, eyes.me);
                 change(&mut apply)?;
                 Ok(apply.finish()?)
             })
             .await?;
         self.touched(touched);
         Ok(())
+    }
+
+    /// Asks the relay, and stores what it answers. An answer that took longer than a history is not stored: what came with the
+    /// next one would be taken for older. One of the next history is stored: the `reset` that follows renews everything.
+    pub async fn ask<T, F>(&self, answer: BoxFuture<'_, Result<T, ClientError>>, change: F) -> Result<(), ClientError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Apply<'_>, &T) -> Result<(), ClientError> + Send + 'static,
+    {
+        let eyes = self.eyes();
+        let before = self.0.cache.read(move |conn| Apply::new(conn, eyes.campus, eyes.me).epoch()).await?;
+        let answer = answer.await?;
+        self.apply(move |apply| {
+            if apply.epoch()? != before {
+                return Err(another_history());
+            }
+            change(apply, &answer)
+        })
+        .await
     }
 
     /// The wall clock, for what people are shown.

@@ -63,7 +63,12 @@ impl Network for Script {
 
 /// A refusal.
 pub fn problem(status: u16) -> Answer {
-    Ok((status, json!({ "type": "about:blank", "title": "no", "status": status, "code": "internal" })))
+    refusal(status, "internal")
+}
+
+/// A refusal that says why.
+pub fn refusal(status: u16, code: &str) -> Answer {
+    Ok((status, json!({ "type": "about:blank", "title": "no", "status": status, "code": code })))
 }
 
 /// An empty page that covers what was asked for, as far as one of this many positions does.

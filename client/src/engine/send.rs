@@ -132,6 +132,7 @@ impl Engine {
                 tracing::debug!(%error, "what was written in a circle waits");
                 return Ok(Attempt::Rests);
             }
+            Err(error) if error.lacks_reply() && self.answer_nothing(&item).await? => {}
             Err(error) => self.refused(item, &error).await?,
         }
         rests.succeeded(circle);
@@ -195,7 +196,7 @@ impl Engine {
             .cache
             .write(Durability::Cache, move |conn| {
                 let mut apply = Apply::new(conn, eyes.campus, eyes.me);
-                if epoch.is_some() && apply.epoch()? != epoch {
+                if apply.epoch()? != epoch {
                     outbox::tried(conn, item.n)?;
                     return Ok(Touched::of(item.circle, item.message));
                 }
@@ -228,6 +229,16 @@ impl Engine {
             .await?;
         self.touched(touched);
         Ok(())
+    }
+
+    /// A restored relay may have lost what is answered: what the person wrote gets through all the same, as a message of its
+    /// own. False if it answers nothing.
+    async fn answer_nothing(&self, item: &Item) -> Result<bool, ClientError> {
+        let Intent::Post { text, reply_to: Some(_) } = &item.intent else { return Ok(false) };
+        let (n, post) = (item.n, Intent::Post { text: text.clone(), reply_to: None });
+        self.0.cache.write(Durability::Outbox, move |conn| outbox::replace(conn, n, &post)).await?;
+        self.touched(Touched::of(item.circle, item.message));
+        Ok(true)
     }
 
     /// The relay refused it. What a person wanted is shown as failed, with the reason, also a deletion: the message may be

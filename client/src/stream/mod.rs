@@ -8,7 +8,7 @@ mod frames;
 
 use std::{pin::Pin, time::Duration};
 
-use circles_protocol::Cursor;
+use circles_protocol::{Cursor, UnixMs};
 use eventsource_client::{Client as _, ClientBuilder, Error as SseError, Event, ReconnectOptions, SSE};
 use futures::{Stream, StreamExt, stream};
 use http::{HeaderMap, StatusCode};
@@ -35,6 +35,10 @@ pub struct EventStream {
     pub silence_max: Duration,
     /// When something came last, or the stream was asked for.
     heard_at: Instant,
+    /// When it was asked for.
+    asked_at: Instant,
+    /// The least that this device's time since then was ahead of the relay's clock, in ms.
+    ahead_ms: Option<i64>,
 }
 
 impl EventStream {
@@ -49,7 +53,19 @@ impl EventStream {
             None => builder,
         };
         let client = builder.build_with_transport(Transport { api: api.clone() });
-        Ok(Self { events: client.stream(), silence_max: HELLO_MAX, heard_at: Instant::now() })
+        let now = Instant::now();
+        Ok(Self { events: client.stream(), silence_max: HELLO_MAX, heard_at: now, asked_at: now, ahead_ms: None })
+    }
+
+    /// Whether what comes was sent longer ago than silence may last, by the relay's clock as it is told now: a slow link
+    /// goes on delivering what was sent before it died, and that says nothing of the present. The clocks need not agree: what
+    /// counts is how much later this came than what came soonest after it was sent.
+    pub fn is_late(&mut self, told: UnixMs, now: Instant) -> bool {
+        let elapsed_ms = i64::try_from((now - self.asked_at).as_millis()).unwrap_or(i64::MAX);
+        let ahead_ms = elapsed_ms.saturating_sub(told.0);
+        let least = self.ahead_ms.map_or(ahead_ms, |it| it.min(ahead_ms));
+        self.ahead_ms = Some(least);
+        u128::from(ahead_ms.abs_diff(least)) > self.silence_max.as_millis()
     }
 
     /// The next event; none when the relay ended the stream. Cancel safe.
@@ -148,4 +164,28 @@ async fn connect(api: &Api, headers: &HeaderMap) -> Result<ByteStream, ClientErr
         }
     });
     Ok(Box::pin(stream::poll_fn(move |context| told.poll_recv(context))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_sent_long_before_it_comes_is_late_however_the_clocks_differ() {
+        let api = Api::new("http://relay.invalid/".parse().expect("it is one"), None).expect("it can be made");
+        for clock in [0_i64, 1_700_000_000_000, -5_000] {
+            let mut stream = EventStream::open(&api, None).expect("nothing is asked for yet");
+            stream.silence_max = Duration::from_secs(45);
+            let begin = stream.asked_at;
+            let mut comes =
+                |sent_ms, at_ms| stream.is_late(UnixMs(clock + sent_ms), begin + Duration::from_millis(at_ms));
+            assert!(!comes(0, 0), "there is nothing to compare it with");
+            assert!(!comes(15_000, 15_000));
+            // Some waited on their way, as long as one may be silent; what follows them waited less.
+            assert!(!comes(30_000, 75_000));
+            assert!(!comes(75_000, 75_000));
+            assert!(comes(90_000, 135_001));
+            assert!(!comes(90_001, 135_001));
+        }
+    }
 }

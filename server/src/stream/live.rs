@@ -64,7 +64,7 @@ pub struct Live {
     reading: Option<BoxFuture<'static, Result<Piece, Failure>>>,
     /// Fires at what comes next, or earlier: it is not set anew for each message.
     timer: Pin<Box<Sleep>>,
-    sent_at: Instant,
+    pinged_at: Instant,
     /// When the lifetime is over; none: never.
     bye_at: Option<Instant>,
     /// When the stream ends; set with its `bye`.
@@ -93,7 +93,7 @@ impl Live {
             listening,
             reading: None,
             timer: Box::pin(sleep_until(now + relay.settings().heartbeat)),
-            sent_at: now,
+            pinged_at: now,
             bye_at: bye_at(relay.settings().stream_lifetime, now),
             ends_at: None,
             revoked: false,
@@ -139,13 +139,10 @@ impl Live {
             };
             match taken {
                 Ok(Taken::Some) if frames.is_empty() => {}
-                Ok(Taken::Some) => {
-                    self.sent_at = now;
-                    return Poll::Ready(());
-                }
+                Ok(Taken::Some) => return Poll::Ready(()),
                 Ok(Taken::AtHead) => {
-                    // Only here, where what the reader may see is that of the head. It does not put off the ping, which
-                    // moves the cursor.
+                    // Only here, where what the reader may see is that of the head. Nothing puts off the ping, which moves the
+                    // cursor, and by which a reader tells how old what it gets is.
                     let heard = std::mem::take(&mut self.heard);
                     frames.extend(ephemeral::frames(heard, self.who.person, &self.audience));
                     if frames.is_empty() && self.ping_at() <= now {
@@ -282,7 +279,7 @@ impl Live {
     }
 
     fn ping_at(&self) -> Instant {
-        self.sent_at + self.relay.settings().heartbeat
+        self.pinged_at + self.relay.settings().heartbeat
     }
 
     /// When there is something to do although nothing happens.
@@ -306,7 +303,7 @@ impl Live {
 
     fn ping(&mut self, now: Instant) -> Bytes {
         self.listening.settle(&mut self.pos);
-        self.sent_at = now;
+        self.pinged_at = now;
         frame::event(EventName::Ping, &self.cursor(), &Ping { now: clock::now() })
     }
 
@@ -326,7 +323,6 @@ impl Live {
 
     fn bye(&mut self, reason: ByeReason, closes: Duration, now: Instant) -> Bytes {
         self.ends_at = Some(now + closes);
-        self.sent_at = now;
         // A restarting relay is back after the drain at the earliest; readers come back spread over as long again.
         let reconnect = match reason {
             // Other instances are there already.

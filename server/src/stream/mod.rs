@@ -22,7 +22,7 @@ use circles_protocol::{
 };
 
 use self::backlog::Opening;
-use crate::{access::Who, failure::Failure, metrics, relay::Relay};
+use crate::{access::Who, clock, failure::Failure, metrics, relay::Relay};
 
 /// Opens a stream from a cursor. Order: register for live changes, read the head, replay, live.
 pub async fn open(relay: Relay, who: Who, cursor: Option<Cursor>) -> Result<Live, Failure> {
@@ -67,6 +67,7 @@ fn first_bytes(relay: &Relay, who: Who, opening: &Opening) -> Bytes {
         device_id: who.device,
         heartbeat_ms: millis(relay.settings().heartbeat),
         lifetime_ms: millis(relay.settings().stream_lifetime),
+        now: Some(clock::now()),
     };
     let mut frames = vec![Bytes::from_static(frame::RETRY)];
     frames.push(frame::event(EventName::Hello, &at(opening.from), &hello));

@@ -150,5 +150,6 @@ pub fn hue_of(id: PersonId) -> u16 {
 }
 
 fn joined(of: &Campus, person: Person, device: &StoredDevice, circle_id: Option<CircleId>) -> Joined {
-    Joined { campus_id: of.id, campus_name: of.name.clone(), person, device_id: device.id, circle_id }
+    let epoch = Some(of.epoch.clone());
+    Joined { campus_id: of.id, campus_name: of.name.clone(), person, device_id: device.id, circle_id, epoch }
 }

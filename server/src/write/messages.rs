@@ -26,7 +26,7 @@ pub fn post(tx: &mut Tx<'_>, person: &Person, circle: CircleId, request: &PostMe
     if let Some(id) = request.reply_to {
         let answered = tx.message(id)?.is_some_and(|it| it.message.circle_id == circle);
         if !answered {
-            return Err(Failure::new(Code::InvalidBody, "reply_to is no message of this circle"));
+            return Err(Failure::of(Code::ReplyUnknown));
         }
     }
     let now = tx.now();

@@ -3,4 +3,4 @@
 /**
  * What went wrong, for programs. Codes are never renamed; new ones may come.
  */
-export type Code = "invalid_body" | "invalid_parameter" | "unauthorized" | "forbidden" | "not_member" | "cross_site" | "not_found" | "invite_unknown" | "invite_expired" | "invite_used_up" | "invite_revoked" | "method_not_allowed" | "id_conflict" | "message_deleted" | "last_owner" | "too_large" | "unsupported_media_type" | "rate_limited" | "too_many_streams" | "store_unavailable" | "storage_full" | "shutting_down" | "internal" | "unknown";
+export type Code = "invalid_body" | "invalid_parameter" | "unauthorized" | "forbidden" | "not_member" | "cross_site" | "not_found" | "invite_unknown" | "invite_expired" | "invite_used_up" | "invite_revoked" | "method_not_allowed" | "id_conflict" | "reply_unknown" | "message_deleted" | "last_owner" | "too_large" | "unsupported_media_type" | "rate_limited" | "too_many_streams" | "store_unavailable" | "storage_full" | "shutting_down" | "internal" | "unknown";

@@ -4,6 +4,7 @@ import type { DeviceId } from "./DeviceId";
 import type { Epoch } from "./Epoch";
 import type { PersonId } from "./PersonId";
 import type { Pos } from "./Pos";
+import type { UnixMs } from "./UnixMs";
 
 /**
  * Who answers, and where the log stands.
@@ -34,10 +35,14 @@ person_id: PersonId,
  */
 device_id: DeviceId, 
 /**
- * A `ping` comes at the latest after this many milliseconds of silence.
+ * A `ping` comes about every this many milliseconds, also between changes, once the stream is at the head.
  */
 heartbeat_ms: number, 
 /**
  * The relay ends the stream after about this many milliseconds; zero: it does not.
  */
-lifetime_ms: number, };
+lifetime_ms: number, 
+/**
+ * The relay's clock: what a later [`Ping`] says is compared with it. None from a relay before this field.
+ */
+now?: UnixMs, };

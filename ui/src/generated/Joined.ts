@@ -2,6 +2,7 @@
 import type { CampusId } from "./CampusId";
 import type { CircleId } from "./CircleId";
 import type { DeviceId } from "./DeviceId";
+import type { Epoch } from "./Epoch";
 import type { Person } from "./Person";
 
 /**
@@ -27,4 +28,9 @@ device_id: DeviceId,
 /**
  * The circle that the invite also led into.
  */
-circle_id: CircleId | null, };
+circle_id: CircleId | null, 
+/**
+ * The history that one joined: what the relay answers before the first event of the stream is of it, or the stream
+ * begins with a `reset`. None from a relay before this field.
+ */
+epoch?: Epoch, };

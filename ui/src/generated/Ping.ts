@@ -2,7 +2,8 @@
 import type { UnixMs } from "./UnixMs";
 
 /**
- * Keeps proxies open and moves the cursors of quiet readers forward.
+ * Keeps proxies open, moves the cursors of quiet readers forward, and tells how old what comes is: a link may deliver in
+ * order and very late.
  */
 export type Ping = { 
 /**

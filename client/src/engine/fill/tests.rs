@@ -5,7 +5,7 @@ use futures::FutureExt;
 
 use super::*;
 use crate::{
-    cache::empty,
+    cache::{campuses, empty},
     engine::script::{self, Scene, number, page, pos, problem},
 };
 
@@ -95,6 +95,22 @@ async fn a_page_that_covers_nothing_is_not_asked_for_again_without_a_pause() {
     let mut tempo = Tempo::new();
     scene.engine.fill_once(&mut tempo).await.unwrap();
     assert!(!tempo.rests.all().is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_that_took_longer_than_a_history_is_not_stored() {
+    let circle = CircleId::new();
+    for (next, stored) in [("e", true), ("f", false)] {
+        let scene = script::engine(&[(circle, 9)], |path| page(path, 9)).await;
+        let (engine, campus) = (&scene.engine, scene.engine.0.campus);
+        let next = next.parse().unwrap();
+        let restart = move |conn: &rusqlite::Transaction<'_>| Ok(campuses::restart(conn, campus, &next)?);
+        let answer = async { engine.0.cache.write(Durability::Cache, restart).await };
+        let done =
+            engine.ask(answer.boxed(), move |apply, ()| Ok(apply.cover(Scope::Circle(circle), pos(0), pos(9))?)).await;
+        assert_eq!(done.is_ok(), stored);
+        assert_eq!(scene.gaps(circle).await.is_empty(), stored);
+    }
 }
 
 #[test]

@@ -141,6 +141,15 @@ export class Outbox {
     if (now?.work.op === 'post') this.put({ ...now, work: { op: 'edit', text: now.work.text } });
   }
 
+  /** What it answers is not there: it is sent as a message of its own. False if it answers nothing. */
+  answersNothing(key: string): boolean {
+    const now = this.read(key);
+    if (now?.work.op !== 'post' || now.work.reply_to === null) return false;
+    this.put({ ...now, work: { ...now.work, reply_to: null } });
+    this.become(key, QUEUED);
+    return true;
+  }
+
   /** The message is in the log: its post needs no sending any more. */
   landed(message: Pick<Message, 'id' | 'text'>): void {
     const held = this.post(message.id);

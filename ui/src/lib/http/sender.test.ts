@@ -119,6 +119,18 @@ describe('the sender', () => {
     expect(outbox.entries).toEqual([]);
   });
 
+  it('sends an answer to what the relay lost as a message of its own', async () => {
+    relay.mockImplementation(() => answer(400, { code: 'reply_unknown', title: 'gone' }));
+    const { outbox, sender } = open('one');
+    const work = { op: 'post', text: 'yes', reply_to: 'm-0' } as const;
+    outbox.add({ circle: 'c', message: 'm-1', work, written_at: 1 });
+    sender.kick();
+    await vi.advanceTimersByTimeAsync(1_000);
+    const bodies = relay.mock.calls.map(([, init]) => JSON.parse(String(init?.body)) as { reply_to: string | null });
+    expect(bodies.map((body) => body.reply_to)).toEqual(['m-0', null]);
+    expect(outbox.entries.map((entry) => entry.state)).toEqual(['failed']);
+  });
+
   it('says nothing of a withdrawn message that the relay never had', async () => {
     relay.mockImplementationOnce(down);
     const { outbox, write } = open('one');

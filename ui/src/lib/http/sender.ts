@@ -89,7 +89,7 @@ export class Sender {
       this.outbox.sent(entry);
     } else if (entry.rewritten && isFailure(error) && error.code === 'id_conflict') {
       this.outbox.amend(entry.key);
-    } else {
+    } else if (!isFailure(error) || error.code !== 'reply_unknown' || !this.outbox.answersNothing(entry.key)) {
       this.outbox.failed(entry.key, words(error));
     }
   }

@@ -55,6 +55,21 @@ describe('the stream', () => {
     expect(source(1).url).toContain('e.9');
   });
 
+  it('does not believe a stream that brings only what was sent long ago', () => {
+    const clock = 1_700_000_000_000;
+    source(0).say('hello', { now: clock + performance.now() }, 'e.5');
+    for (const late of [0, 30_000, 44_000]) {
+      vi.advanceTimersByTime(44_000);
+      source(0).say('ping', { now: clock + performance.now() - late }, 'e.6');
+    }
+    expect(on.lost).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(44_000);
+    source(0).say('ping', { now: clock + performance.now() - 46_000 }, 'e.7');
+    expect(on.lost).toHaveBeenCalledWith('silent', expect.any(Number));
+    expect(source(0).close).toHaveBeenCalled();
+    expect(source(1).url).toContain('last_event_id=e.7');
+  });
+
   it('hands on what is told in passing, and its cursor stays', () => {
     source(0).say('typing', { circle_id: 'a', person_id: 'ada', on: true });
     source(0).say('presence', { person_id: 'ada', online: true });

@@ -4,6 +4,8 @@
  */
 import type { Bye } from '../../generated/Bye';
 import type { Change } from '../../generated/Change';
+import type { Hello } from '../../generated/Hello';
+import type { Ping } from '../../generated/Ping';
 import type { Presence } from '../../generated/Presence';
 import type { Typing } from '../../generated/Typing';
 import { Backoff } from './backoff';
@@ -69,6 +71,15 @@ export class Stream {
       if (event.lastEventId && !isOlder(event.lastEventId, this.cursor)) this.cursor = event.lastEventId;
       this.watch();
     };
+    // A slow link goes on delivering what was sent before it died. The clocks need not agree: what counts is how much later
+    // something came than what came soonest after the relay sent it.
+    let least = Infinity;
+    const isLate = (now: number | undefined): boolean => {
+      if (now === undefined) return false;
+      const ahead = performance.now() - now;
+      least = Math.min(least, ahead);
+      return ahead - least > SILENCE_MS_MAX;
+    };
     const hear = <T>(name: string, act: (data: T) => void): void =>
       source.addEventListener(name, ((event: MessageEvent<string>) => {
         if (source !== this.current && source !== this.next) return;
@@ -76,7 +87,8 @@ export class Stream {
         act(JSON.parse(event.data) as T);
       }) as EventListener);
 
-    hear('hello', () => {
+    hear<Partial<Hello>>('hello', ({ now }) => {
+      isLate(now);
       this.backoff.reset();
       const goesOn = source === this.next;
       if (goesOn) {
@@ -89,7 +101,7 @@ export class Stream {
     hear<Change>('change', (change) => this.on.change(change));
     hear<Typing>('typing', (typing) => this.on.typing(typing));
     hear<Presence>('presence', (presence) => this.on.presence(presence));
-    hear('ping', () => {});
+    hear<Partial<Ping>>('ping', ({ now }) => isLate(now) && this.silent());
     hear('gap', () => this.on.gap());
     hear('reset', () => this.on.gap());
     hear<Bye>('bye', (bye) => {
@@ -124,11 +136,14 @@ export class Stream {
 
   private watch(): void {
     clearTimeout(this.watchdog);
-    this.watchdog = setTimeout(() => {
-      const delay = this.backoff.next();
-      this.on.lost('silent', Date.now() + delay);
-      this.start(this.cursor);
-    }, SILENCE_MS_MAX);
+    this.watchdog = setTimeout(() => this.silent(), SILENCE_MS_MAX);
+  }
+
+  /** Nothing came for too long, or only what was sent long ago. */
+  private silent(): void {
+    const delay = this.backoff.next();
+    this.on.lost('silent', Date.now() + delay);
+    this.start(this.cursor);
   }
 }
 
