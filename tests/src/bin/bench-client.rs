@@ -58,6 +58,9 @@ struct Options {
     /// How many messages of the largest of them are missed.
     #[arg(long, value_delimiter = ',', default_values_t = [0, 500, 5_000, 50_000])]
     missed: Vec<usize>,
+    /// Without those that jump to the latest.
+    #[arg(long)]
+    staying: bool,
     /// Runs of each kind; the median and the worst of them are printed.
     #[arg(long, default_value_t = 3)]
     runs: usize,
@@ -76,7 +79,7 @@ async fn main() -> Result<()> {
         }
         let mut runs = Vec::new();
         for n in 1..=options.runs {
-            for jump in [false, true] {
+            for jump in [false, true].into_iter().filter(|jump| !(options.staying && *jump)) {
                 let run = scene.run(missed, jump).await?;
                 println!("{missed} missed, run {n}, {}: {run:?}", if jump { "jumping" } else { "staying" });
                 runs.push(run);
@@ -205,7 +208,14 @@ impl Scene {
             let painted = if jump { seen.newest } else { seen.first };
             Ok((missed == 0 || painted.is_some()).then_some(seen))
         })
-        .await?;
+        .await;
+        let seen = match seen {
+            Ok(seen) => seen,
+            Err(error) => {
+                driver::picture(&page, "in-vain").await?;
+                anyhow::bail!("{error:#}; the page shows {}", page.execute(SHOWN, Vec::new()).await?)
+            }
+        };
         let blocked = scheduling.during(seen.longest_block(woke_ms))?;
         let window_blocked_ms = pings.most()?.as_secs_f64() * 1_000.0;
         let memory_mib = memory.most()? / 1024;
@@ -258,6 +268,20 @@ const PROBE: &str = r#"
         before = now;
         look();
     }, 10);
+"#;
+
+/// What the page shows of the conversation: the first and the last message that it has, those on the screen, and all else
+/// that there is to read.
+const SHOWN: &str = r#"
+    const all = [...document.querySelectorAll('[role=log] article')];
+    const seqs = (rows) => rows.map((row) => row.dataset.seq ?? 'unsent');
+    const on = all.filter((row) => {
+        const box = row.getBoundingClientRect();
+        return box.bottom > 0 && box.top < innerHeight;
+    });
+    const others = [...document.querySelectorAll('[role=log] button, [role=log] [role=separator], header, .jumps button')];
+    return { all: seqs([all[0], all.at(-1)].filter(Boolean)), on: seqs(on), focus: document.hasFocus(),
+        others: others.map((it) => it.textContent.trim()).filter(Boolean), bench: { ...window.bench, blocks: [] } };
 "#;
 
 /// What [`PROBE`] noted.

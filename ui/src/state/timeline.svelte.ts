@@ -118,14 +118,15 @@ export class Timeline {
     await this.alone(async () => {
       this.due = false;
       const { from: first, to: last } = this.cut();
+      // Where it ended at the end it goes on beyond: what comes meanwhile may move the end and the window (`apply`).
+      const goesOn = this.atEnd && last === this.to;
       let messages: MessageView[] = [];
       let view: TimelineView | null = null;
-      for (let after = first - 1; after < last; after += PAGE_MAX) {
+      for (let after = first - 1; after < last || (goesOn && after === last); after += PAGE_MAX) {
         view = await api().timeline(this.campus, this.circle, { at: 'after', seq: after }, PAGE_MAX);
         messages = merge(messages, view.messages);
       }
       if (!view) return;
-      const goesOn = this.atEnd && last === this.to;
       const to = goesOn ? Math.max(last, Math.min(view.to, view.head_seq)) : last;
       messages = keep(
         this.messages,

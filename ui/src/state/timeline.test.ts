@@ -78,6 +78,28 @@ it('stays where the unread begins when an absence has moved the end far away', (
   expect(timeline.rows.at(-1)?.kind).toBe('gap');
 });
 
+it.each([99, 100, 101, 199, 200, 201, 400])('goes on beyond its end when it is taken anew with %i messages', async (held) => {
+  const campus = holding(held, held, () => true);
+  const timeline = new Timeline('campus', campus.circle.id);
+  await timeline.open({ at: 'latest' });
+  for (let n = 0; n < held; n += 100) await timeline.before();
+  campus.circle = { ...campus.circle, head_seq: 5_000 };
+  await timeline.refresh();
+  expect([timeline.from, timeline.head]).toEqual([1, 5_000]);
+  expect(timeline.rows.at(-1)).toMatchObject({ kind: 'gap', from: held + 1 });
+});
+
+it('goes on beyond its end also when the news come while it is taken anew', async () => {
+  const campus = holding(100, 100, () => true);
+  const timeline = new Timeline('campus', campus.circle.id);
+  await timeline.open({ at: 'latest' });
+  campus.circle = { ...campus.circle, head_seq: 5_000 };
+  const anew = timeline.refresh();
+  timeline.apply([at(5_000)], []);
+  await anew;
+  expect(timeline.rows.at(-1)).toMatchObject({ kind: 'gap', from: 101 });
+});
+
 /** A campus with a head and a read marker, of which these are held. */
 function holding(head: number, read: number, held: (seq: number) => boolean): Memory {
   const campus = new Memory();
