@@ -94,8 +94,9 @@ export class Timeline {
     });
   }
 
+  /** More of what follows. Not beyond a gap at the bottom: that is filled first. */
   async after(): Promise<void> {
-    if (this.atEnd || this.busy) return;
+    if (this.atEnd || this.busy || this.endsInGap()) return;
     await this.alone(async () => {
       const view = await api().timeline(this.campus, this.circle, { at: 'after', seq: this.to }, PAGE);
       this.prepended = false;
@@ -191,6 +192,10 @@ export class Timeline {
 
   holds(seq: number): boolean {
     return seq >= this.from && seq <= this.to;
+  }
+
+  private endsInGap(): boolean {
+    return this.rows.findLast((row) => row.kind === 'gap' || row.kind === 'message')?.kind === 'gap';
   }
 
   /** What is kept of the window: never without what is on the screen, and as much on both sides of that. */

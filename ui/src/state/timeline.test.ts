@@ -78,15 +78,33 @@ it('stays where the unread begins when an absence has moved the end far away', (
   expect(timeline.rows.at(-1)?.kind).toBe('gap');
 });
 
-it.each([99, 100, 101, 199, 200, 201, 400])('goes on beyond its end when it is taken anew with %i messages', async (held) => {
-  const campus = holding(held, held, () => true);
+it.each([99, 100, 101, 199, 200, 201, 400])(
+  'goes on beyond its end when it is taken anew with %i messages',
+  async (held) => {
+    const campus = holding(held, held, () => true);
+    const timeline = new Timeline('campus', campus.circle.id);
+    await timeline.open({ at: 'latest' });
+    for (let n = 0; n < held; n += 100) await timeline.before();
+    campus.circle = { ...campus.circle, head_seq: 5_000 };
+    await timeline.refresh();
+    expect([timeline.from, timeline.head]).toEqual([1, 5_000]);
+    expect(timeline.rows.at(-1)).toMatchObject({ kind: 'gap', from: held + 1 });
+  },
+);
+
+it('goes on below a gap only when that is filled', async () => {
+  const campus = holding(500, 100, (seq) => seq <= 100 || seq > 150);
   const timeline = new Timeline('campus', campus.circle.id);
-  await timeline.open({ at: 'latest' });
-  for (let n = 0; n < held; n += 100) await timeline.before();
-  campus.circle = { ...campus.circle, head_seq: 5_000 };
+  await timeline.open({ at: 'around', seq: 60 });
+  const { to } = timeline;
+  const gap = { kind: 'gap', from: 101, to };
+  expect(timeline.rows.at(-1)).toMatchObject(gap);
+  await timeline.after();
+  expect(timeline.rows.at(-1)).toMatchObject(gap);
+  campus.held = Array.from({ length: 500 }, (_, n) => at(n + 1));
   await timeline.refresh();
-  expect([timeline.from, timeline.head]).toEqual([1, 5_000]);
-  expect(timeline.rows.at(-1)).toMatchObject({ kind: 'gap', from: held + 1 });
+  await timeline.after();
+  expect([timeline.rows.at(-1)?.kind, timeline.to]).toEqual(['message', to + 100]);
 });
 
 it('goes on beyond its end also when the news come while it is taken anew', async () => {
