@@ -135,8 +135,9 @@ export class Timeline {
       );
       const held = new Set(this.messages.map((message) => message.seq));
       const came = messages.find((message) => !held.has(message.seq))?.seq ?? 0;
-      // What was filled in below what is on the screen moves nothing there.
-      this.prepended = to === this.to && came < this.top;
+      // What was filled in below what is on the screen moves nothing there; who is at the end stays there, and the rows
+      // where the list stood before are not made in vain.
+      this.prepended = to === this.to && came > 0 && (came < this.top || this.showsEnd());
       this.from = first;
       this.to = to;
       this.messages = messages;
@@ -196,6 +197,11 @@ export class Timeline {
 
   private endsInGap(): boolean {
     return this.rows.findLast((row) => row.kind === 'gap' || row.kind === 'message')?.kind === 'gap';
+  }
+
+  /** The last message is on the screen. */
+  private showsEnd(): boolean {
+    return this.atEnd && this.bottom >= this.to && !this.endsInGap();
   }
 
   /** What is kept of the window: never without what is on the screen, and as much on both sides of that. */

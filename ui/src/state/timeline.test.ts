@@ -92,6 +92,25 @@ it.each([99, 100, 101, 199, 200, 201, 400])(
   },
 );
 
+it.each([
+  { what: 'its end, and stays there', top: 1, bottom: 200, from: 1, to: 190, keeps: true },
+  { what: 'its end, below a gap', top: 60, bottom: 200, from: 60, to: 190, keeps: true },
+  { what: 'its end, which is a gap', top: 60, bottom: 200, from: 61, to: 200, keeps: false },
+  { what: 'the middle, above what came', top: 60, bottom: 90, from: 100, to: 190, keeps: false },
+  { what: 'the middle, below what came', top: 60, bottom: 90, from: 20, to: 50, keeps: true },
+])('is filled in while one looks at $what', async ({ top, bottom, from, to, keeps }) => {
+  const campus = holding(200, 200, (seq) => seq < from || seq > to);
+  const timeline = new Timeline('campus', campus.circle.id);
+  await timeline.open({ at: 'latest' });
+  await timeline.before();
+  timeline.from = 1;
+  await timeline.refresh();
+  [timeline.top, timeline.bottom] = [top, bottom];
+  campus.held = Array.from({ length: 200 }, (_, n) => at(n + 1));
+  await timeline.refresh();
+  expect(timeline.prepended).toBe(keeps);
+});
+
 it('goes on below a gap only when that is filled', async () => {
   const campus = holding(500, 100, (seq) => seq <= 100 || seq > 150);
   const timeline = new Timeline('campus', campus.circle.id);
