@@ -46,7 +46,7 @@ async fn a_statement_that_fails_undoes_its_own_command_and_no_other_of_the_batch
             let response = ada.send(Method::POST, &path, Some(&serde_json::to_value(post).unwrap())).await;
             match n % 10 {
                 3 => assert_eq!(problem(response).await, Code::Internal),
-                7 => assert_eq!(problem(response).await, Code::InvalidBody),
+                7 => assert_eq!(problem(response).await, Code::ReplyUnknown),
                 _ => return Some(response.json::<Receipt>().await.unwrap()),
             }
             None
