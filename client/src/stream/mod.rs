@@ -39,6 +39,8 @@ pub struct EventStream {
     asked_at: Instant,
     /// The least that this device's time since then was ahead of the relay's clock, in ms.
     ahead_ms: Option<i64>,
+    /// How late what came last was, as far as the relay told its time.
+    late: Duration,
 }
 
 impl EventStream {
@@ -54,7 +56,14 @@ impl EventStream {
         };
         let client = builder.build_with_transport(Transport { api: api.clone() });
         let now = Instant::now();
-        Ok(Self { events: client.stream(), silence_max: HELLO_MAX, heard_at: now, asked_at: now, ahead_ms: None })
+        Ok(Self {
+            events: client.stream(),
+            silence_max: HELLO_MAX,
+            heard_at: now,
+            asked_at: now,
+            ahead_ms: None,
+            late: Duration::ZERO,
+        })
     }
 
     /// Whether what comes was sent longer ago than silence may last, by the relay's clock as it is told now: a slow link
@@ -65,14 +74,21 @@ impl EventStream {
         let ahead_ms = elapsed_ms.saturating_sub(told.0);
         let least = self.ahead_ms.map_or(ahead_ms, |it| it.min(ahead_ms));
         self.ahead_ms = Some(least);
-        u128::from(ahead_ms.abs_diff(least)) > self.silence_max.as_millis()
+        self.late = Duration::from_millis(ahead_ms.abs_diff(least));
+        self.late > self.silence_max
+    }
+
+    /// When the connection counts as dead if nothing comes until then: from when what came last was sent, and not from when it
+    /// came. Otherwise a link that died behind a buffer would be believed for both times.
+    fn silent_at(&self) -> Instant {
+        self.heard_at + self.silence_max.saturating_sub(self.late)
     }
 
     /// The next event; none when the relay ended the stream. Cancel safe.
     pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
         loop {
             // From what came last, and not from now: whoever waits for several things asks again and again.
-            let Ok(next) = timeout_at(self.heard_at + self.silence_max, self.events.next()).await else {
+            let Ok(next) = timeout_at(self.silent_at(), self.events.next()).await else {
                 return Err(ClientError::Silent);
             };
             self.heard_at = Instant::now();
@@ -186,6 +202,11 @@ mod tests {
             assert!(!comes(75_000, 75_000));
             assert!(comes(90_000, 135_001));
             assert!(!comes(90_001, 135_001));
+            assert_eq!(stream.silent_at(), stream.heard_at, "it was as late as silence may last");
+            assert!(!stream.is_late(UnixMs(clock + 140_000), begin + Duration::from_secs(150)));
+            assert_eq!(stream.silent_at(), stream.heard_at + Duration::from_secs(35));
+            assert!(!stream.is_late(UnixMs(clock + 160_000), begin + Duration::from_secs(160)));
+            assert_eq!(stream.silent_at(), stream.heard_at + Duration::from_secs(45));
         }
     }
 }
