@@ -272,7 +272,7 @@ const PROBE: &str = r#"
 
 /// What the page shows of the conversation: the first and the last message that it has, those on the screen, and all else
 /// that there is to read.
-const SHOWN: &str = r#"
+const SHOWN: &str = "
     const all = [...document.querySelectorAll('[role=log] article')];
     const seqs = (rows) => rows.map((row) => row.dataset.seq ?? 'unsent');
     const on = all.filter((row) => {
@@ -282,7 +282,7 @@ const SHOWN: &str = r#"
     const others = [...document.querySelectorAll('[role=log] button, [role=log] [role=separator], header, .jumps button')];
     return { all: seqs([all[0], all.at(-1)].filter(Boolean)), on: seqs(on), focus: document.hasFocus(),
         others: others.map((it) => it.textContent.trim()).filter(Boolean), bench: { ...window.bench, blocks: [] } };
-"#;
+";
 
 /// What [`PROBE`] noted.
 #[derive(Deserialize)]
