@@ -196,7 +196,7 @@ export class Timeline {
   }
 
   private endsInGap(): boolean {
-    return this.rows.findLast((row) => row.kind === 'gap' || row.kind === 'message')?.kind === 'gap';
+    return (this.messages.at(-1)?.seq ?? this.from - 1) < this.to;
   }
 
   /** The last message is on the screen. */

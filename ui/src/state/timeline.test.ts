@@ -126,6 +126,16 @@ it('goes on below a gap only when that is filled', async () => {
   expect([timeline.rows.at(-1)?.kind, timeline.to]).toEqual(['message', to + 100]);
 });
 
+it('ends in a gap also when something unsent stands below it', async () => {
+  const campus = holding(500, 100, (seq) => seq <= 100);
+  const timeline = new Timeline('campus', campus.circle.id);
+  await timeline.open({ at: 'around', seq: 60 });
+  timeline.unsent = [{ ...at(1), id: 'unsent', seq: null }];
+  const { to } = timeline;
+  await timeline.after();
+  expect(timeline.to).toBe(to);
+});
+
 it('goes on beyond its end also when the news come while it is taken anew', async () => {
   const campus = holding(100, 100, () => true);
   const timeline = new Timeline('campus', campus.circle.id);
