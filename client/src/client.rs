@@ -435,7 +435,7 @@ impl Client {
         let engine = self.engine(campus)?;
         let edit = EditProfile { name: Some(name), hue: Some(hue) };
         let person = engine.api().send(Method::PATCH, "v1/me", &edit).boxed();
-        engine.ask(person, |apply, it: &Person| Ok(apply.entity(&Entity::Person(it.clone()))?)).await
+        engine.ask(person, |apply, it: Person| Ok(apply.entity(&Entity::Person(it))?)).await
     }
 
     /// One's devices.
@@ -534,7 +534,7 @@ impl Client {
         let engine = self.engine(campus)?;
         let path = format!("v1/circles/{circle}/leave");
         let state = engine.api().call(Method::POST, &path).boxed();
-        engine.ask(state, |apply, it: &CircleState| Ok(apply.circle_state(it)?)).await
+        engine.ask(state, |apply, it: CircleState| Ok(apply.circle_state(&it)?)).await
     }
 
     /// Brings a person into a circle.
@@ -557,7 +557,7 @@ impl Client {
         state: BoxFuture<'_, Answer<CircleState>>,
     ) -> Answer<CircleView> {
         let eyes = engine.eyes();
-        engine.ask(state, |apply, it| Ok(apply.circle_state(it)?)).await?;
+        engine.ask(state, |apply, it| Ok(apply.circle_state(&it)?)).await?;
         engine.fill();
         self.0.cache.read(move |conn| views::circle(conn, eyes, id)?.ok_or(ClientError::NotFound("circle"))).await
     }

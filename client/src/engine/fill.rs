@@ -187,9 +187,9 @@ impl Engine {
     /// A page of messages by `seq`.
     pub(crate) async fn messages(&self, circle: CircleId, query: &str) -> Result<(), ClientError> {
         let path = format!("v1/circles/{circle}/messages?{query}");
-        self.ask(self.api().get(&path).boxed(), move |apply, page: &MessagesPage| {
+        self.ask(self.api().get(&path).boxed(), move |apply, page: MessagesPage| {
             apply.touched.timelines.insert(circle);
-            Ok(apply.messages_page(circle, page)?)
+            Ok(apply.messages_page(circle, &page)?)
         })
         .await
     }

@@ -183,7 +183,7 @@ impl Engine {
         self.0.cache.write(Durability::Cache, move |conn| Ok(campuses::set_place(conn, campus, &place)?)).await
     }
 
-    async fn cursor(&self) -> Result<Option<Cursor>, ClientError> {
+    pub(super) async fn cursor(&self) -> Result<Option<Cursor>, ClientError> {
         let campus = self.0.campus;
         self.0.cache.read(move |conn| Ok(campuses::find(conn, campus)?.cursor)).await
     }
@@ -244,9 +244,6 @@ impl Engine {
             opened.get_or_insert_with(|| Opened { at: Instant::now(), brought: false });
             let heartbeats = Duration::from_millis(u64::from(hello.heartbeat_ms)) * 3;
             stream.silence_max = heartbeats.clamp(SILENCE_MIN, SILENCE_MAX);
-            if let Some(now) = hello.now {
-                stream.is_late(now, Instant::now());
-            }
             self.online();
             self.note_place().await?;
             if first {
@@ -273,7 +270,7 @@ struct Outcome {
     touched: Touched,
     hello: Option<Hello>,
     bye: Option<Bye>,
-    /// The relay's clock, as the last ping says.
+    /// The relay's clock, as it told it last.
     told: Option<UnixMs>,
     /// Messages of others: where, and by whom.
     written: Vec<(CircleId, PersonId)>,
@@ -388,6 +385,7 @@ impl<'a> Batch<'a> {
         self.outcome.away = absence::begin(self.conn, self.eyes.campus, self.now).map_err(ClientError::from)?;
         // A crash may have left gaps.
         self.outcome.fill = true;
+        self.outcome.told = hello.now;
         self.outcome.hello = Some(hello);
         Ok(())
     }

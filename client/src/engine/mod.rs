@@ -295,16 +295,15 @@ impl Engine {
     pub async fn ask<T, F>(&self, answer: BoxFuture<'_, Result<T, ClientError>>, change: F) -> Result<(), ClientError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Apply<'_>, &T) -> Result<(), ClientError> + Send + 'static,
+        F: FnOnce(&mut Apply<'_>, T) -> Result<(), ClientError> + Send + 'static,
     {
-        let eyes = self.eyes();
-        let before = self.0.cache.read(move |conn| Apply::new(conn, eyes.campus, eyes.me).epoch()).await?;
+        let before = self.cursor().await?.map(|it| it.epoch);
         let answer = answer.await?;
         self.apply(move |apply| {
             if apply.epoch()? != before {
                 return Err(another_history());
             }
-            change(apply, &answer)
+            change(apply, answer)
         })
         .await
     }

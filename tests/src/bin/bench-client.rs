@@ -279,7 +279,7 @@ const SHOWN: &str = "
         const box = row.getBoundingClientRect();
         return box.bottom > 0 && box.top < innerHeight;
     });
-    const others = [...document.querySelectorAll('[role=log] button, [role=log] [role=separator], header, .jumps button')];
+    const others = [...document.querySelectorAll('[role=log] button, [role=log] [role=separator], header, [aria-label^=\"Jump to latest\"], [aria-label^=\"First unread\"]')];
     return { all: seqs([all[0], all.at(-1)].filter(Boolean)), on: seqs(on), focus: document.hasFocus(),
         others: others.map((it) => it.textContent.trim()).filter(Boolean), bench: { ...window.bench, blocks: [] } };
 ";
