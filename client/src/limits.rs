@@ -151,6 +151,10 @@ pub const TYPING_PEOPLE_MAX: usize = 8;
 /// Most pages of people who are online: with 1,000 each, those of the largest circle of a campus.
 pub const ONLINE_PAGES_MAX: usize = 50;
 
+/// Pages of the database that its writer keeps in memory, in KiB. With SQLite's own 2 MiB it reads the indexes of some ten
+/// thousand messages again and again while it fills a gap.
+pub const WRITER_CACHE_KIB: i64 = 8_192;
+
 /// Messages that the search's index takes in one transaction: about 10 ms in which nobody else writes.
 pub const INDEX_BATCH: u32 = 500;
 

@@ -32,6 +32,24 @@ pub struct CampusRow {
     pub set_aside: u32,
 }
 
+#[cfg(test)]
+impl CampusRow {
+    /// A campus of which nothing was heard yet, on a relay that does not answer.
+    pub fn of_test(eyes: super::views::Eyes) -> Self {
+        Self {
+            id: eyes.campus,
+            name: "Maple Dorm".to_owned(),
+            relay: "http://127.0.0.1:1/".parse().expect("an address"),
+            lan: None,
+            person: eyes.me,
+            device: DeviceId::new(),
+            hosted: false,
+            cursor: None,
+            set_aside: 0,
+        }
+    }
+}
+
 /// A relay on the LAN as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LanRow {
@@ -131,6 +149,7 @@ pub fn delete(conn: &Connection, campus: CampusId) -> rusqlite::Result<()> {
         "former",
         "unsettled",
         "away_head",
+        "circle_held",
     ] {
         conn.execute(&format!("DELETE FROM {table} WHERE campus = ?1"), params![campus.blob()])?;
     }

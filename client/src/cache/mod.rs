@@ -7,6 +7,7 @@
 pub mod absence;
 pub mod apply;
 pub mod campuses;
+pub mod counts;
 pub mod days;
 pub mod drafts;
 pub mod history;
@@ -32,7 +33,7 @@ use uuid::Uuid;
 
 use crate::{
     error::ClientError,
-    limits::{BUSY_TIMEOUT, OTHER_PROCESS_CHECK, OTHER_PROCESS_LATEST, READERS_MAX},
+    limits::{BUSY_TIMEOUT, OTHER_PROCESS_CHECK, OTHER_PROCESS_LATEST, READERS_MAX, WRITER_CACHE_KIB},
     outside::Threads,
 };
 
@@ -201,6 +202,7 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let conn = Connection::open(path)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
+    conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(conn)
 }

@@ -6,7 +6,7 @@ use circles_protocol::{CampusId, CircleId, MembershipState, MessageId, PersonId,
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    Blob, drafts, from_word, ledger, mutes, number,
+    Blob, counts, drafts, from_word, ledger, mutes, number,
     outbox::{self, Intent, Item, State},
     uuid,
 };
@@ -171,11 +171,7 @@ fn missing(conn: &Connection, campus: CampusId, id: CircleId, last: Seq) -> rusq
     if ledger::gaps(conn, campus, Scope::Circle(id))?.is_empty() {
         return Ok(0);
     }
-    // One without a version is of a history before.
-    let held: i64 = conn
-        .prepare_cached("SELECT count(*) FROM message WHERE campus = ?1 AND circle = ?2 AND version > 0")?
-        .query_row(params![campus.blob(), id.blob()], |row| row.get(0))?;
-    Ok(last.get().saturating_sub(held.unsigned_abs()).max(1))
+    Ok(last.get().saturating_sub(counts::held(conn, campus, id)?).max(1))
 }
 
 /// Head, read marker and unread count: what others wrote after the marker.
@@ -193,11 +189,7 @@ fn unread(conn: &Connection, eyes: Eyes, id: CircleId) -> rusqlite::Result<(Seq,
         .unwrap_or(Seq::ZERO);
     // What waits in the outbox was read too.
     let read = outbox::read_up_to(conn, eyes.campus, id)?.map_or(stored, |waiting| waiting.max(stored));
-    let own: u64 = conn
-        .prepare_cached("SELECT count(*) FROM message WHERE campus = ?1 AND circle = ?2 AND seq > ?3 AND author = ?4")?
-        .query_row(params![eyes.campus.blob(), id.blob(), i64::from(read), eyes.me.blob()], |row| {
-            row.get::<_, i64>(0).map(i64::unsigned_abs)
-        })?;
+    let own = counts::own_after(conn, eyes.campus, id, read)?;
     let unread = head.get().saturating_sub(read.get()).saturating_sub(own);
     Ok((head, read, u32::try_from(unread).unwrap_or(u32::MAX)))
 }

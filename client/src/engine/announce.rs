@@ -141,7 +141,7 @@ mod tests {
     use std::sync::Arc;
 
     use circles_protocol::{
-        CampusId, Circle, CircleId, CircleKind, DeviceId, Entity, Membership, MembershipState, PersonId, Role, UnixMs,
+        CampusId, Circle, CircleId, CircleKind, Entity, Membership, MembershipState, PersonId, Role, UnixMs,
     };
     use tokio::sync::broadcast;
 
@@ -151,6 +151,7 @@ mod tests {
         cache::{
             Cache,
             campuses::{self, CampusRow},
+            views::Eyes,
         },
         engine::Parts,
         outside::Outside,
@@ -163,18 +164,8 @@ mod tests {
         let outside = Outside::machine();
         let cache = Cache::open(dir.path().to_owned(), outside.threads.clone()).await.unwrap();
         let (campus, me, id) = (CampusId::new(), PersonId::new(), CircleId::new());
-        let relay: url::Url = "http://127.0.0.1:1".parse().unwrap();
-        let row = CampusRow {
-            id: campus,
-            name: "Nordhaus".to_owned(),
-            relay: relay.clone(),
-            lan: None,
-            person: me,
-            device: DeviceId::new(),
-            hosted: false,
-            cursor: None,
-            set_aside: 0,
-        };
+        let row = CampusRow::of_test(Eyes { campus, me });
+        let relay = row.relay.clone();
         cache.write(Durability::Cache, move |conn| Ok(campuses::insert(conn, &row, UnixMs(0))?)).await.unwrap();
         let (updates, mut told) = broadcast::channel(16);
         let parts = Parts {

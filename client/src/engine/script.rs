@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use circles_protocol::{
-    CampusId, Circle, CircleId, CircleKind, DeviceId, Entity, Membership, MembershipState, MessageId, PersonId, Pos,
-    Role, Scope, Seq, UnixMs,
+    CampusId, Circle, CircleId, CircleKind, Entity, Membership, MembershipState, MessageId, PersonId, Pos, Role, Scope,
+    Seq, UnixMs,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use http::{Request, Response};
@@ -22,6 +22,7 @@ use crate::{
     cache::{
         Cache, Durability,
         campuses::{self, CampusRow},
+        views::Eyes,
     },
     error::ClientError,
     outside::{Body, Network, Threads},
@@ -99,17 +100,7 @@ pub async fn engine(circles: &[(CircleId, u64)], says: impl Fn(&str) -> Answer +
     let dir = tempfile::tempdir().unwrap();
     let cache = Cache::open(dir.path().to_owned(), Threads::Blocking).await.unwrap();
     let (campus, me) = (CampusId::new(), PersonId::new());
-    let row = CampusRow {
-        id: campus,
-        name: "Maple Dorm".to_owned(),
-        relay: "http://relay.invalid/".parse().unwrap(),
-        lan: None,
-        person: me,
-        device: DeviceId::new(),
-        hosted: false,
-        cursor: None,
-        set_aside: 0,
-    };
+    let row = CampusRow::of_test(Eyes { campus, me });
     let relay = row.relay.clone();
     let insert = cache.write(Durability::Cache, move |conn| {
         campuses::insert(conn, &row, UnixMs(0))?;

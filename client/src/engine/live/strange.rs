@@ -144,25 +144,11 @@ fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![12 => change(), 2 => gap(), 1 => reset, 2 => ping, 1 => nonsense, 1 => torn]
 }
 
-fn row(id: CampusId, person: PersonId) -> CampusRow {
-    CampusRow {
-        id,
-        name: "Maple Dorm".to_owned(),
-        relay: "http://127.0.0.1:1/".parse().expect("an address"),
-        lan: None,
-        person,
-        device: DeviceId::new(),
-        hosted: false,
-        cursor: None,
-        set_aside: 0,
-    }
-}
-
 #[test]
 fn an_unreadable_event_is_missing_of_the_scopes_of_which_nobody_says_where_they_end() {
     let conn = empty();
     let (campus, me) = (CampusId::new(), PersonId::from_uuid(id(0)));
-    campuses::insert(&conn, &row(campus, me), UnixMs(0)).unwrap();
+    campuses::insert(&conn, &CampusRow::of_test(Eyes { campus, me }), UnixMs(0)).unwrap();
     let mut batch = Batch::new(&conn, Eyes { campus, me }, UnixMs(1_000));
     batch.event(&event("change", Some("e.7".to_owned()), "{".to_owned())).unwrap();
     let outcome = batch.finish().unwrap();
@@ -186,7 +172,7 @@ proptest! {
     ) {
         let conn = empty();
         let (campus, me) = (CampusId::new(), PersonId::from_uuid(id(0)));
-        campuses::insert(&conn, &row(campus, me), UnixMs(0)).unwrap();
+        campuses::insert(&conn, &CampusRow::of_test(Eyes { campus, me }), UnixMs(0)).unwrap();
         for events in batches {
             let before = campuses::find(&conn, campus).unwrap().cursor;
             let resets = events.iter().any(|it| it.event_type == "reset");
