@@ -1,13 +1,16 @@
 //! What comes from outside: the wall clock, the network, and threads that may block (design section 6). A program takes
 //! those of the machine; a simulation brings its own, so that a seed decides everything.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 use bytes::Bytes;
 use circles_protocol::UnixMs;
 use futures::{future::BoxFuture, stream::BoxStream};
 use http::{Request, Response};
-use tokio::task::JoinError;
+use tokio::{runtime::Runtime, task::JoinError};
 
 use crate::error::ClientError;
 
@@ -80,5 +83,57 @@ impl Threads {
                 Ok(done)
             }
         }
+    }
+
+    /// The same for work that nobody waits for: what somebody does wait for, here or in another program, goes first.
+    pub(crate) async fn run_behind<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        match self {
+            Self::Blocking => behind().spawn_blocking(work).await,
+            Self::InPlace(_) => self.run(work).await,
+        }
+    }
+}
+
+/// A thread behind all others, which a process has once. Its runtime is there for its pool of threads alone.
+fn behind() -> &'static Runtime {
+    static BEHIND: LazyLock<Runtime> = LazyLock::new(|| {
+        tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(1)
+            .thread_name("circles-behind")
+            .on_thread_start(step_back)
+            .build()
+            .expect("a runtime without timers and sockets needs nothing of the system")
+    });
+    &BEHIND
+}
+
+/// Lets this thread have less of a processor that others want too: a third of what one of them gets. It is not less, because
+/// who writes a message may wait for a transaction of this thread.
+#[cfg(target_os = "linux")]
+fn step_back() {
+    const NICE: i32 = 5;
+    // "No process" is the calling thread, and no other one (setpriority(2), "C library/kernel differences").
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "work in the background is not behind the rest");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn step_back() {}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_work_that_nobody_waits_for_steps_back() {
+        let nice = || rustix::process::getpriority_process(None).unwrap();
+        let before = nice();
+        let threads = Threads::Blocking;
+        assert_eq!(threads.run_behind(nice).await.unwrap(), (before + 5).min(19));
+        assert_eq!((threads.run(nice).await.unwrap(), nice()), (before, before));
     }
 }

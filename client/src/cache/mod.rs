@@ -106,8 +106,28 @@ impl Cache {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, ClientError> + Send + 'static,
     {
+        done(self.threads.run(self.transaction(durability, change)).await)
+    }
+
+    /// The same for what nobody waits for.
+    pub async fn write_behind<T, F>(&self, durability: Durability, change: F) -> Result<T, ClientError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, ClientError> + Send + 'static,
+    {
+        done(self.threads.run_behind(self.transaction(durability, change)).await)
+    }
+
+    fn transaction<T, F>(
+        &self,
+        durability: Durability,
+        change: F,
+    ) -> impl FnOnce() -> Result<T, ClientError> + Send + use<T, F>
+    where
+        F: FnOnce(&Transaction<'_>) -> Result<T, ClientError> + Send,
+    {
         let writer = self.writer.clone();
-        let write = move || {
+        move || {
             let mut conn = writer.lock().unwrap_or_else(PoisonError::into_inner);
             let synchronous = if durability == Durability::Outbox { "FULL" } else { "NORMAL" };
             conn.pragma_update(None, "synchronous", synchronous)?;
@@ -115,8 +135,7 @@ impl Cache {
             let done = change(&transaction)?;
             transaction.commit()?;
             Ok(done)
-        };
-        done(self.threads.run(write).await)
+        }
     }
 
     /// Runs `read` on a snapshot.

@@ -88,7 +88,7 @@ impl Client {
     async fn index_all(&self) -> Answer<()> {
         while self.0.cache.read(|conn| Ok(search::is_behind(conn)?)).await? {
             let begun = Instant::now();
-            self.0.cache.write(Durability::Cache, |conn| Ok(search::take(conn, INDEX_BATCH)?)).await?;
+            self.0.cache.write_behind(Durability::Cache, |conn| Ok(search::take(conn, INDEX_BATCH)?)).await?;
             let catching_up = {
                 let engines = self.0.engines.read().unwrap_or_else(PoisonError::into_inner);
                 engines.values().any(Engine::is_catching_up)

@@ -280,7 +280,7 @@ impl Engine {
         let touched = self
             .0
             .cache
-            .write(Durability::Cache, move |conn| {
+            .write_behind(Durability::Cache, move |conn| {
                 let mut apply = Apply::new(conn, eyes.campus, eyes.me);
                 if apply.epoch()?.is_none_or(|it| it != page.epoch) {
                     return Err(another_history());

@@ -41,12 +41,12 @@ use tempfile::TempDir;
 const HELD_MIN: usize = 100;
 /// How long the app is left alone before it is stopped, and after it is complete.
 const SETTLES: Duration = Duration::from_secs(3);
-/// How often the database is asked whether all is there.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How often the database is asked whether all is there. Like all that watches, it takes time from what is measured.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How often memory is looked at. It costs the processes a few milliseconds.
 const MEMORY_EVERY: Duration = Duration::from_millis(500);
 /// How often the kernel is asked about the page's thread.
-const SCHEDULED_EVERY: Duration = Duration::from_millis(2);
+const SCHEDULED_EVERY: Duration = Duration::from_millis(4);
 /// How often the window is pinged.
 const PING_EVERY: Duration = Duration::from_millis(10);
 
