@@ -69,16 +69,18 @@ export class Stream {
     const heard = (event: MessageEvent<string>): void => {
       // The cursor only grows (design 3.5): of two streams side by side, the later one may be behind.
       if (event.lastEventId && !isOlder(event.lastEventId, this.cursor)) this.cursor = event.lastEventId;
-      this.watch();
+      this.watch(late);
     };
-    // A slow link goes on delivering what was sent before it died. The clocks need not agree: what counts is how much later
-    // something came than what came soonest after the relay sent it.
-    let least = Infinity;
-    const isLate = (now: number | undefined): boolean => {
-      if (now === undefined) return false;
+    // A slow link goes on delivering what was sent before it died: silence begins when what came last was sent. The clocks
+    // need not agree: what counts is how much later something came than what came soonest after the relay sent it.
+    let [least, late] = [Infinity, 0];
+    const told = (now: number | undefined): void => {
+      if (now === undefined) return;
       const ahead = performance.now() - now;
       least = Math.min(least, ahead);
-      return ahead - least > SILENCE_MS_MAX;
+      late = ahead - least;
+      if (late > SILENCE_MS_MAX) this.silent();
+      else this.watch(late);
     };
     const hear = <T>(name: string, act: (data: T) => void): void =>
       source.addEventListener(name, ((event: MessageEvent<string>) => {
@@ -88,7 +90,7 @@ export class Stream {
       }) as EventListener);
 
     hear<Partial<Hello>>('hello', ({ now }) => {
-      isLate(now);
+      told(now);
       this.backoff.reset();
       const goesOn = source === this.next;
       if (goesOn) {
@@ -101,7 +103,7 @@ export class Stream {
     hear<Change>('change', (change) => this.on.change(change));
     hear<Typing>('typing', (typing) => this.on.typing(typing));
     hear<Presence>('presence', (presence) => this.on.presence(presence));
-    hear<Partial<Ping>>('ping', ({ now }) => isLate(now) && this.silent());
+    hear<Partial<Ping>>('ping', ({ now }) => told(now));
     hear('gap', () => this.on.gap());
     hear('reset', () => this.on.gap());
     hear<Bye>('bye', (bye) => {
@@ -134,9 +136,10 @@ export class Stream {
     }, delay);
   }
 
-  private watch(): void {
+  /** `late`: what came last was sent so long before it came, in ms. */
+  private watch(late = 0): void {
     clearTimeout(this.watchdog);
-    this.watchdog = setTimeout(() => this.silent(), SILENCE_MS_MAX);
+    this.watchdog = setTimeout(() => this.silent(), SILENCE_MS_MAX - late);
   }
 
   /** Nothing came for too long, or only what was sent long ago. */
