@@ -160,6 +160,9 @@ impl Scene {
         })
         .await?;
         ada.close().await;
+        // Connections are closed on threads of their own, and the last one may take the log away.
+        let app = dir.path().join("app");
+        wait_for("the app's database to be closed", async || Ok((!has_open(&app)?).then_some(()))).await?;
         relay.kill()?;
         for name in ["relay", "app"] {
             copy(&dir.path().join(name), &dir.path().join(format!("base-{name}")))?;
@@ -427,6 +430,17 @@ fn circle_of(line: &str) -> Result<String> {
 fn lines(file: &Path) -> Result<Vec<String>> {
     let open = File::open(file).with_context(|| file.display().to_string())?;
     Ok(BufReader::new(MultiGzDecoder::new(open)).lines().collect::<Result<_, _>>()?)
+}
+
+/// Whether this program has a file of a directory open.
+fn has_open(dir: &Path) -> Result<bool> {
+    for open in fs::read_dir("/proc/self/fd")? {
+        // The one that reads this directory is gone by then.
+        if fs::read_link(open?.path()).is_ok_and(|it| it.starts_with(dir)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
