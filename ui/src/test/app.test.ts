@@ -12,6 +12,7 @@ import Notices from '../components/Notices.svelte';
 import PeoplePanel from '../components/PeoplePanel.svelte';
 import FirstRun from '../components/FirstRun.svelte';
 import TypingLine from '../components/TypingLine.svelte';
+import type { Connection } from '../generated/Connection';
 import { serve } from '../lib/api';
 import { renderMarkdown } from '../lib/markdown';
 import { circles } from '../state/circles.svelte';
@@ -64,6 +65,37 @@ describe('the interface', () => {
     render(ConnectionBar, { campus: { ...memory.campus, connection }, waiting: 3 });
     screen.getByText(/Offline since .* 3 messages wait and go out by themselves\./);
     screen.getByRole('button', { name: 'Try now' });
+  });
+
+  it('moves nothing for what passes within a moment, and says on what it says', async () => {
+    const { campus } = memory;
+    if (!campus) throw new Error('the campus is there');
+    const as = (connection: Connection) => ({ campus: { ...campus, connection }, waiting: 0 });
+    const [connecting, online] = [{ state: 'connecting' } as const, { state: 'online', missing: 0 } as const];
+    vi.useFakeTimers();
+    try {
+      const { rerender, container } = render(ConnectionBar, as(online));
+      const said = () => container.querySelector('p:not(.sr)')?.textContent.trim() ?? '';
+      for (let missing = 900; missing >= 0; missing -= 100) {
+        await rerender(as({ state: 'online', missing }));
+        expect(said()).toBe('');
+        await vi.advanceTimersByTimeAsync(45);
+      }
+      await rerender(as({ state: 'online', missing: 2 }));
+      await vi.advanceTimersByTimeAsync(500);
+      expect(said()).toBe('Catching up: 2 changes to go.');
+      await rerender(as(online));
+      expect(said()).toBe('');
+      await rerender(as(connecting));
+      await vi.advanceTimersByTimeAsync(1_499);
+      expect(said()).toBe('');
+      await vi.advanceTimersByTimeAsync(1);
+      expect(said()).toBe('Connecting to the relay …');
+      await rerender(as({ state: 'online', missing: 1 }));
+      expect(said()).toBe('Catching up: 1 change to go.');
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('speaks of catching up when it begins and when it is done, however often the number changes', async () => {
