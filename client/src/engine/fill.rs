@@ -39,15 +39,17 @@ struct Page {
     changes: Vec<Box<RawValue>>,
 }
 
-/// How it goes: which scopes rest after a failure, and how much is asked for at once.
+/// How it goes: which scopes rest after a failure, since when one has looked through them all, and how much is asked for at
+/// once.
 struct Tempo {
     rests: Rests<Scope>,
+    begun: Instant,
     page: u32,
 }
 
 impl Tempo {
     fn new() -> Self {
-        Self { rests: Rests::default(), page: FILL_PAGE }
+        Self { rests: Rests::default(), begun: Instant::now(), page: FILL_PAGE }
     }
 
     /// What became of one scope. An error that is of it alone lets it rest, and the others go on.
@@ -86,7 +88,7 @@ impl Engine {
         loop {
             tokio::select! {
                 () = self.0.signals.fill.notified() => {}
-                () = rests::at(tempo.rests.first_until(Instant::now())) => {}
+                () = rests::at(tempo.rests.first_until(tempo.begun)) => {}
             }
             while let Err(error) = self.fill_once(&mut tempo).await {
                 if error.signed_out() {
@@ -104,6 +106,7 @@ impl Engine {
     }
 
     async fn fill_once(&self, tempo: &mut Tempo) -> Result<(), ClientError> {
+        tempo.begun = Instant::now();
         let (asked, taken) = self.state(|it| (it.heads_asked, it.heads_taken));
         if asked != taken {
             self.take_heads(asked > 1).await?;

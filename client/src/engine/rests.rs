@@ -68,9 +68,10 @@ impl<K: Copy + Eq + Hash> Rests<K> {
         self.of.iter().filter(|(_, it)| now < it.until).map(|(who, _)| *who).collect()
     }
 
-    /// When the first of those that rest is to be tried again.
-    pub fn first_until(&self, now: Instant) -> Option<Instant> {
-        self.of.values().map(|it| it.until).filter(|it| now < *it).min()
+    /// When the first is to be tried again of those that rested at a time: when it was asked last who rests, and not later, or
+    /// one whose rest has ended since is never tried.
+    pub fn first_until(&self, asked: Instant) -> Option<Instant> {
+        self.of.values().map(|it| it.until).filter(|it| asked < *it).min()
     }
 
     /// Nobody rests any more, because what they waited for may be there.

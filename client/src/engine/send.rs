@@ -57,6 +57,7 @@ impl Engine {
             tracing::warn!(%error, "what was refused is not tried again");
         }
         loop {
+            let asked = Instant::now();
             match self.send_next(&mut rests).await {
                 Ok(Attempt::Over) => backoff.reset(),
                 Ok(Attempt::Rests) => {}
@@ -65,7 +66,7 @@ impl Engine {
                     // Another process of the same person may have put something in.
                     () = self.0.cache.written() => {}
                     () = self.a_draft_has_rested() => {}
-                    () = rests::at(rests.first_until(Instant::now())) => {}
+                    () = rests::at(rests.first_until(asked)) => {}
                     () = self.0.signals.online.notified() => rests.end(),
                 },
                 Err(error) => {

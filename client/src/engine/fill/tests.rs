@@ -1,5 +1,7 @@
 //! Filling gaps against a relay that answers by a script.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use circles_protocol::{CampusId, Person, PersonId, Role, UnixMs};
 use futures::FutureExt;
 
@@ -7,6 +9,7 @@ use super::*;
 use crate::{
     cache::{campuses, empty},
     engine::script::{self, Scene, number, page, pos, problem},
+    limits::{RETRY_FIRST, RETRY_MAX},
 };
 
 impl Scene {
@@ -33,6 +36,33 @@ async fn a_circle_whose_page_fails_holds_up_no_other() {
         assert_eq!(tempo.rests.all(), [Scope::Circle(broken)], "it is tried again later");
         assert!(scene.engine.state(|it| it.missing) > 0);
     }
+}
+
+#[tokio::test]
+async fn a_circle_whose_rest_ends_while_another_is_filled_is_tried_again() {
+    let [broken, slow] = [CircleId::new(), CircleId::new()];
+    let failures = AtomicU32::new(2);
+    // Longer than one rests after the second failure.
+    let longer = RETRY_FIRST * 2 + RETRY_FIRST / 4;
+    let scene = script::engine(&[(broken, 9), (slow, 9)], move |path| {
+        let fails = || failures.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+        if path.contains(&slow.to_string()) {
+            std::thread::sleep(longer);
+        } else if fails() {
+            return problem(500);
+        }
+        page(path, 5)
+    })
+    .await;
+    let filling = tokio::spawn(scene.engine.clone().fill_gaps());
+    scene.engine.0.signals.fill.notify_one();
+    let filled = async {
+        while !scene.gaps(broken).await.is_empty() || !scene.gaps(slow).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(RETRY_MAX, filled).await.expect("nothing else wakes it");
+    filling.abort();
 }
 
 #[tokio::test]
