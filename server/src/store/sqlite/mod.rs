@@ -25,6 +25,9 @@ mod migrations {
 
 /// The database's file in the data directory.
 const DATABASE_FILE: &str = "campus.db";
+/// So many pages (16 MiB) are written to the log before they are copied into the database, for which the writer stops. A page
+/// that changed many times meanwhile is copied once.
+const WAL_PAGES: u32 = 4_096;
 /// The file whose kernel lock says that a relay is running on the directory.
 const LOCK_FILE: &str = "relay.lock";
 
@@ -151,6 +154,7 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "foreign_keys", true)?;
+    conn.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
     conn.set_prepared_statement_cache_capacity(128);
     migrations::migrations::runner().set_abort_missing(true).run(&mut conn)?;
     Ok(conn)
