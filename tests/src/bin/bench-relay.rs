@@ -33,6 +33,8 @@ use tokio::{
 const TEXT_BYTES: usize = 300;
 /// Of so many streams one measures latency: more would measure the reader.
 const SAMPLED: usize = 20;
+/// Nothing came for so long: longer than the relay waits before it tells who came online.
+const QUIET: Duration = Duration::from_secs(2);
 
 #[derive(Parser)]
 struct Options {
@@ -160,6 +162,7 @@ async fn circles(seconds: Duration) -> Result<()> {
     }
     bench.posting_alone(400, seconds, |n| circles[n % 200]).await?;
     let readers = Readers::open(&bench, &people, None).await?;
+    readers.wait_for_quiet().await?;
     readers.measure(&bench, "200 circles × 20 streams, 400/s in all", 400, seconds, |n| circles[n % 200]).await?;
     Ok(())
 }
@@ -472,6 +475,20 @@ impl Readers {
 
     fn deliveries(&self) -> u64 {
         self.counts.deliveries.load(Ordering::Relaxed)
+    }
+
+    /// Waits until nothing more comes: who is online is told to all some time after they came.
+    async fn wait_for_quiet(&self) -> Result<()> {
+        let begun = Instant::now();
+        let mut before = None;
+        loop {
+            let bytes = self.counts.bytes.load(Ordering::Relaxed);
+            if before.replace(bytes) == Some(bytes) {
+                return Ok(());
+            }
+            ensure!(begun.elapsed() < Duration::from_mins(1), "the streams do not become quiet");
+            tokio::time::sleep(QUIET).await;
+        }
     }
 
     /// Posts at a rate for a while, and says what it cost. False if the relay did not keep up.
