@@ -110,11 +110,11 @@ fn behind() -> &'static Runtime {
     &BEHIND
 }
 
-/// Lets this thread have less of a processor that others want too: a third of what one of them gets. It is not less, because
+/// Lets this thread have less of a processor that others want too: a tenth of what one of them gets. It is not less, because
 /// who writes a message may wait for a transaction of this thread.
 #[cfg(target_os = "linux")]
 fn step_back() {
-    const NICE: i32 = 5;
+    const NICE: i32 = 10;
     // "No process" is the calling thread, and no other one (setpriority(2), "C library/kernel differences").
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         tracing::debug!(%error, "work in the background is not behind the rest");
@@ -133,7 +133,7 @@ mod tests {
         let nice = || rustix::process::getpriority_process(None).unwrap();
         let before = nice();
         let threads = Threads::Blocking;
-        assert_eq!(threads.run_behind(nice).await.unwrap(), (before + 5).min(19));
+        assert_eq!(threads.run_behind(nice).await.unwrap(), (before + 10).min(19));
         assert_eq!((threads.run(nice).await.unwrap(), nice()), (before, before));
     }
 }
