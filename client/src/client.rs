@@ -594,7 +594,9 @@ impl Client {
         limit: u32,
     ) -> Answer<TimelineView> {
         let eyes = self.engine(campus)?.eyes();
-        self.0.cache.read(move |conn| views::timeline(conn, eyes, circle, &anchor, limit)).await
+        let window = self.0.cache.read(move |conn| views::timeline(conn, eyes, circle, &anchor, limit)).await;
+        self.0.cache.shown();
+        window
     }
 
     /// Fetches what is missing in `from..=to`, nearest to `to` first, 200 at the most.

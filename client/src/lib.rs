@@ -18,6 +18,7 @@ mod limits;
 mod mentions;
 mod network;
 pub mod outside;
+mod screen;
 mod search;
 mod stream;
 mod token;

@@ -24,6 +24,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use deadpool_sqlite::{Config, Hook, HookError, Pool, PoolConfig, Runtime};
@@ -35,6 +36,7 @@ use crate::{
     error::ClientError,
     limits::{BUSY_TIMEOUT, OTHER_PROCESS_CHECK, OTHER_PROCESS_LATEST, READERS_MAX, WRITER_CACHE_KIB},
     outside::Threads,
+    screen::Screen,
 };
 
 mod migrations {
@@ -57,6 +59,8 @@ pub struct Cache {
     /// None where work is done in place: nothing runs beside the writer then.
     readers: Option<Pool>,
     threads: Threads,
+    /// None where work is done in place: nothing runs beside it then.
+    screen: Option<Arc<Screen>>,
     /// Holds the lock of the directory while this process runs the engine.
     engine_lock: Arc<Mutex<Option<File>>>,
     engine: bool,
@@ -88,6 +92,7 @@ impl Cache {
         Ok(Self {
             writer: Arc::new(Mutex::new(writer)),
             readers: matches!(threads, Threads::Blocking).then(|| readers(&path)),
+            screen: matches!(threads, Threads::Blocking).then(Arc::default),
             threads,
             engine_lock: Arc::new(Mutex::new(engine_lock)),
             engine,
@@ -116,6 +121,21 @@ impl Cache {
         F: FnOnce(&Transaction<'_>) -> Result<T, ClientError> + Send + 'static,
     {
         done(self.threads.run_behind(self.transaction(durability, change)).await)
+    }
+
+    /// The page was given something to show: [`Cache::give_way`] lets it take that in.
+    pub fn shown(&self) {
+        if let Some(screen) = &self.screen {
+            screen.given(Instant::now());
+        }
+    }
+
+    /// Within [`Cache::write_behind`], again and again: waits a moment if the page is at work.
+    pub fn give_way(&self) {
+        let wait = self.screen.as_ref().map_or(Duration::ZERO, |it| it.wait(Instant::now()));
+        if !wait.is_zero() {
+            std::thread::sleep(wait);
+        }
     }
 
     fn transaction<T, F>(

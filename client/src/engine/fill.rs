@@ -27,7 +27,7 @@ use crate::{
     },
     coverage::Stretch,
     error::ClientError,
-    limits::{FILL_PAGE, FILL_PAGE_MIN, FILL_PAGE_SOON, FIRST_PAGE},
+    limits::{FILL_PAGE, FILL_PAGE_MIN, FILL_PAGE_SOON, FIRST_PAGE, GIVE_WAY_EVERY},
 };
 
 /// A page of `GET /v1/changes` whose changes are read one by one: one that is not understood must not hide the others.
@@ -279,7 +279,7 @@ impl Engine {
 
     /// Stores a page together with what it covers, in one transaction: a crash neither loses nor invents a gap.
     async fn store(&self, scope: Scope, page: Page) -> Result<(), ClientError> {
-        let eyes = self.eyes();
+        let (eyes, cache) = (self.eyes(), self.0.cache.clone());
         let touched = self
             .0
             .cache
@@ -288,7 +288,10 @@ impl Engine {
                 if apply.epoch()?.is_none_or(|it| it != page.epoch) {
                     return Err(another_history());
                 }
-                for raw in &page.changes {
+                for (n, raw) in page.changes.iter().enumerate() {
+                    if n % GIVE_WAY_EVERY == 0 {
+                        cache.give_way();
+                    }
                     match serde_json::from_str::<Change>(raw.get()) {
                         Ok(change) => apply.entity(&change.entity)?,
                         Err(error) => {

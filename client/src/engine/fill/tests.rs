@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     cache::{campuses, empty},
     engine::script::{self, Scene, number, page, pos, problem},
-    limits::{RETRY_FIRST, RETRY_MAX},
+    limits::{RETRY_FIRST, RETRY_MAX, SCREEN_TAKES},
 };
 
 impl Scene {
@@ -63,6 +63,22 @@ async fn a_circle_whose_rest_ends_while_another_is_filled_is_tried_again() {
     };
     tokio::time::timeout(RETRY_MAX, filled).await.expect("nothing else wakes it");
     filling.abort();
+}
+
+#[tokio::test]
+async fn filling_lets_the_page_take_in_what_it_was_given() {
+    let circle = CircleId::new();
+    let scene = script::engine(&[(circle, 9)], |path| {
+        let (status, mut body) = page(path, 9)?;
+        body["changes"] = serde_json::json!([{}]);
+        Ok((status, body))
+    })
+    .await;
+    let begun = Instant::now();
+    scene.engine.0.cache.shown();
+    scene.engine.fill_once(&mut Tempo::new()).await.unwrap();
+    assert_eq!(scene.gaps(circle).await, []);
+    assert!(begun.elapsed() >= SCREEN_TAKES, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
