@@ -594,8 +594,9 @@ impl Client {
         limit: u32,
     ) -> Answer<TimelineView> {
         let eyes = self.engine(campus)?.eyes();
+        let opens = !matches!(anchor, Anchor::Before { .. } | Anchor::After { .. });
         let window = self.0.cache.read(move |conn| views::timeline(conn, eyes, circle, &anchor, limit)).await;
-        self.0.cache.shown();
+        self.0.cache.shown(opens);
         window
     }
 

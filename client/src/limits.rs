@@ -75,7 +75,7 @@ pub const SCREEN_TAKES: Duration = Duration::from_millis(40);
 pub const GIVE_WAY_EVERY: usize = 32;
 
 /// Filling waits for the page no longer than this in all, within [`SCREEN_REFILLED_AFTER`].
-pub const SCREEN_WAITS_MAX: Duration = Duration::from_millis(80);
+pub const SCREEN_WAITS_MAX: Duration = Duration::from_millis(60);
 
 /// After this, what filling waits for the page counts anew.
 pub const SCREEN_REFILLED_AFTER: Duration = Duration::from_secs(5);

@@ -15,33 +15,36 @@ pub struct Screen(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The page is at work until then.
-    until: Option<Instant>,
-    /// Since when it was waited for, and how long in all.
+    /// The page is at work until then on a place that the person went to.
+    opens_until: Option<Instant>,
+    /// And until then on what was told meanwhile.
+    renews_until: Option<Instant>,
+    /// Since when the latter was waited for, and how long in all.
     since: Option<Instant>,
     waited: Duration,
 }
 
 impl Screen {
-    /// The page was given something to show.
-    pub fn given(&self, now: Instant) {
-        self.state(|it| it.until = Some(now + SCREEN_TAKES));
+    /// The page was given something to show: a place that the person went to, or what it shows anew.
+    pub fn given(&self, now: Instant, opens: bool) {
+        self.state(|it| *if opens { &mut it.opens_until } else { &mut it.renews_until } = Some(now + SCREEN_TAKES));
     }
 
-    /// How long to wait for the page: it is waited for [`SCREEN_WAITS_MAX`] at the most, or all that was missed would come
-    /// late.
+    /// How long to wait for the page. For what is shown anew, which filling itself brings about, that is
+    /// [`SCREEN_WAITS_MAX`] at the most, or all that was missed would come late.
     pub fn wait(&self, now: Instant) -> Duration {
+        let left = |until: Option<Instant>| until.map_or(Duration::ZERO, |it| it.saturating_duration_since(now));
         self.state(|it| {
             if it.since.is_none_or(|since| now.saturating_duration_since(since) > SCREEN_REFILLED_AFTER) {
                 (it.since, it.waited) = (None, Duration::ZERO);
             }
-            let left = it.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
-            let wait = left.min(SCREEN_WAITS_MAX.saturating_sub(it.waited));
-            if !wait.is_zero() {
+            let opens = left(it.opens_until);
+            let renews = left(it.renews_until).saturating_sub(opens).min(SCREEN_WAITS_MAX.saturating_sub(it.waited));
+            if !renews.is_zero() {
                 it.since.get_or_insert(now);
-                it.waited += wait;
+                it.waited += renews;
             }
-            wait
+            opens + renews
         })
     }
 
@@ -59,19 +62,22 @@ mod tests {
         let screen = Screen::default();
         let start = Instant::now();
         assert_eq!(screen.wait(start), Duration::ZERO, "nothing was shown");
-        screen.given(start);
+        screen.given(start, false);
         let half = SCREEN_TAKES / 2;
         assert_eq!(screen.wait(start + half), half);
         assert_eq!(screen.wait(start + SCREEN_TAKES), Duration::ZERO);
         let mut waited = half;
-        for n in 1..20 {
-            let at = start + SCREEN_TAKES * n;
-            screen.given(at);
+        let mut at = start;
+        for _ in 1..20 {
+            at += SCREEN_TAKES;
+            screen.given(at, false);
             waited += screen.wait(at);
         }
         assert_eq!(waited, SCREEN_WAITS_MAX, "in one go");
+        screen.given(at, true);
+        assert_eq!(screen.wait(at), SCREEN_TAKES, "for the person");
         let later = start + SCREEN_REFILLED_AFTER * 2;
-        screen.given(later);
+        screen.given(later, false);
         assert_eq!(screen.wait(later), SCREEN_TAKES, "another time");
     }
 }

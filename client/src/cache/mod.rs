@@ -123,10 +123,11 @@ impl Cache {
         done(self.threads.run_behind(self.transaction(durability, change)).await)
     }
 
-    /// The page was given something to show: [`Cache::give_way`] lets it take that in.
-    pub fn shown(&self) {
+    /// The page was given something to show, a place that the person went to or what it shows anew: [`Cache::give_way`]
+    /// lets it take that in.
+    pub fn shown(&self, opens: bool) {
         if let Some(screen) = &self.screen {
-            screen.given(Instant::now());
+            screen.given(Instant::now(), opens);
         }
     }
 

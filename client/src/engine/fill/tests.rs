@@ -75,7 +75,7 @@ async fn filling_lets_the_page_take_in_what_it_was_given() {
     })
     .await;
     let begun = Instant::now();
-    scene.engine.0.cache.shown();
+    scene.engine.0.cache.shown(true);
     scene.engine.fill_once(&mut Tempo::new()).await.unwrap();
     assert_eq!(scene.gaps(circle).await, []);
     assert!(begun.elapsed() >= SCREEN_TAKES, "{:?}", begun.elapsed());
