@@ -68,20 +68,20 @@ pub const FILL_PAGE: u32 = circles_protocol::limits::CHANGES_PAGE_MAX;
 /// Fewest changes in such a page: over a link on which not even these come in time nothing can be done.
 pub const FILL_PAGE_MIN: u32 = 50;
 
+/// A page that came within this time lets the next one be larger: twice as many take about twice as long, and must not be late.
+pub const FILL_PAGE_SOON: Duration = Duration::from_secs(REQUEST_TIMEOUT.as_secs() / 4);
+
 /// How long the page is taken to be at work on what it was given to show: a screen of rows takes some 30 ms alone.
 pub const SCREEN_TAKES: Duration = Duration::from_millis(40);
 
 /// So many changes are stored between two looks at whether the page is at work: about a millisecond.
 pub const GIVE_WAY_EVERY: usize = 32;
 
-/// Filling waits for the page no longer than this in all, within [`SCREEN_REFILLED_AFTER`].
+/// For what the page shows anew, filling waits no longer than this in all, within [`SCREEN_REFILLED_AFTER`].
 pub const SCREEN_WAITS_MAX: Duration = Duration::from_millis(60);
 
-/// After this, what filling waits for the page counts anew.
+/// After this, those waits count anew.
 pub const SCREEN_REFILLED_AFTER: Duration = Duration::from_secs(5);
-
-/// A page that came within this time lets the next one be larger: twice as many take about twice as long, and must not be late.
-pub const FILL_PAGE_SOON: Duration = Duration::from_secs(REQUEST_TIMEOUT.as_secs() / 4);
 
 /// After as many failures in a row, each of another circle, all wait: it is the relay's.
 pub const FAILED_IN_A_ROW_MAX: usize = 3;

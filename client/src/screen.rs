@@ -35,7 +35,7 @@ impl Screen {
     pub fn wait(&self, now: Instant) -> Duration {
         let left = |until: Option<Instant>| until.map_or(Duration::ZERO, |it| it.saturating_duration_since(now));
         self.state(|it| {
-            if it.since.is_none_or(|since| now.saturating_duration_since(since) > SCREEN_REFILLED_AFTER) {
+            if it.since.is_some_and(|since| now.saturating_duration_since(since) > SCREEN_REFILLED_AFTER) {
                 (it.since, it.waited) = (None, Duration::ZERO);
             }
             let opens = left(it.opens_until);

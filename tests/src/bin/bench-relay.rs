@@ -479,16 +479,13 @@ impl Readers {
 
     /// Waits until nothing more comes: who is online is told to all some time after they came.
     async fn wait_for_quiet(&self) -> Result<()> {
-        let begun = Instant::now();
-        let mut before = None;
-        loop {
-            let bytes = self.counts.bytes.load(Ordering::Relaxed);
-            if before.replace(bytes) == Some(bytes) {
-                return Ok(());
-            }
-            ensure!(begun.elapsed() < Duration::from_mins(1), "the streams do not become quiet");
+        let bytes = || self.counts.bytes.load(Ordering::Relaxed);
+        circles_tests::wait_for("the streams to become quiet", async || {
+            let before = bytes();
             tokio::time::sleep(QUIET).await;
-        }
+            Ok((bytes() == before).then_some(()))
+        })
+        .await
     }
 
     /// Posts at a rate for a while, and says what it cost. False if the relay did not keep up.
