@@ -74,10 +74,10 @@ pub const FILL_PAGE_SOON: Duration = Duration::from_secs(REQUEST_TIMEOUT.as_secs
 /// How long the page is taken to be at work on what it was given to show: a screen of rows takes some 30 ms alone.
 pub const SCREEN_TAKES: Duration = Duration::from_millis(40);
 
-/// So many changes are stored between two looks at whether the page is at work: about a millisecond.
+/// So many changes are stored, or messages indexed, between two looks at whether the page is at work: a millisecond or two.
 pub const GIVE_WAY_EVERY: usize = 32;
 
-/// For what the page shows anew, filling waits no longer than this in all, within [`SCREEN_REFILLED_AFTER`].
+/// For what the page shows anew, filling and the index wait no longer than this in all, within [`SCREEN_REFILLED_AFTER`].
 pub const SCREEN_WAITS_MAX: Duration = Duration::from_millis(60);
 
 /// After this, those waits count anew.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::ClientError,
-    limits::{FILTER_NAMES_MAX, FOUND_MESSAGES_MAX, FOUND_NAMES, PARTLY_MAX},
+    limits::{FILTER_NAMES_MAX, FOUND_MESSAGES_MAX, FOUND_NAMES, GIVE_WAY_EVERY, PARTLY_MAX},
     search::{
         query::{Phrase, Query},
         snippet::snippet,
@@ -56,8 +56,9 @@ struct Doc {
     text: Option<String>,
 }
 
-/// Takes the newest messages that changed into the index, `limit` at the most. Returns how many they were.
-pub fn take(conn: &Connection, limit: u32) -> rusqlite::Result<usize> {
+/// Takes the newest messages that changed into the index, `limit` at the most, and calls `between` now and then meanwhile.
+/// Returns how many they were.
+pub fn take(conn: &Connection, limit: u32, between: impl Fn()) -> rusqlite::Result<usize> {
     let todo: Vec<(i64, CampusId, MessageId)> = conn
         .prepare_cached("SELECT at, campus, message FROM search_todo ORDER BY at DESC, campus, message LIMIT ?1")?
         .query_map([limit], |row| {
@@ -73,7 +74,10 @@ pub fn take(conn: &Connection, limit: u32) -> rusqlite::Result<usize> {
     }
     // FTS5 writes a segment whenever a row is lower than the one before it.
     docs.sort_by_key(first_row);
-    for doc in &docs {
+    for (n, doc) in docs.iter().enumerate() {
+        if n % GIVE_WAY_EVERY == 0 {
+            between();
+        }
         put(conn, doc)?;
     }
     let mut done = conn.prepare_cached("DELETE FROM search_todo WHERE at = ?1 AND campus = ?2 AND message = ?3")?;

@@ -4,6 +4,7 @@ use std::{sync::PoisonError, time::Instant};
 
 use circles_protocol::{CampusId, CircleId, Seq, UnixMs};
 use jiff::tz::TimeZone;
+use rusqlite::Transaction;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::{Answer, Client, Engine};
@@ -88,7 +89,9 @@ impl Client {
     async fn index_all(&self) -> Answer<()> {
         while self.0.cache.read(|conn| Ok(search::is_behind(conn)?)).await? {
             let begun = Instant::now();
-            self.0.cache.write_behind(Durability::Cache, |conn| Ok(search::take(conn, INDEX_BATCH)?)).await?;
+            let cache = self.0.cache.clone();
+            let take = move |conn: &Transaction<'_>| Ok(search::take(conn, INDEX_BATCH, || cache.give_way())?);
+            self.0.cache.write_behind(Durability::Cache, take).await?;
             let catching_up = {
                 let engines = self.0.engines.read().unwrap_or_else(PoisonError::into_inner);
                 engines.values().any(Engine::is_catching_up)

@@ -159,9 +159,10 @@ impl Scene {
             Ok((campus.connection == Connection::Online { missing: 0 }).then_some(()))
         })
         .await?;
+        let app = dir.path().join("app");
+        wait_for("everything to be found", async || Ok(is_indexed(&app)?.then_some(()))).await?;
         ada.close().await;
         // Connections are closed on threads of their own, and the last one may take the log away.
-        let app = dir.path().join("app");
         wait_for("the app's database to be closed", async || Ok((!has_open(&app)?).then_some(()))).await?;
         relay.kill()?;
         for name in ["relay", "app"] {
@@ -330,6 +331,12 @@ fn wait_until_complete(data: &Path, woke_ms: f64, head_pos: i64) -> Result<f64> 
         std::thread::sleep(LOOK_EVERY);
     }
     anyhow::bail!("the app did not become complete")
+}
+
+/// Whether the search knows all that is held, as it does after some seconds: it is nothing that an absence costs.
+fn is_indexed(data: &Path) -> Result<bool> {
+    let cache = rusqlite::Connection::open_with_flags(data.join("circles.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    Ok(cache.query_row("SELECT NOT EXISTS (SELECT 1 FROM search_todo)", [], |row| row.get(0))?)
 }
 
 /// The position of the last message of a circle, in the relay's database.

@@ -1,5 +1,7 @@
 //! The index and what is found with it, on a database of its own.
 
+use std::cell::Cell;
+
 use circles_protocol::{
     Circle, CircleKind, Entity, Membership, MembershipState, Message, MessageId, Person, Pos, Role, Seq,
 };
@@ -79,7 +81,7 @@ impl Campus {
     /// Lets the index take everything.
     fn index(&self) {
         while is_behind(&self.conn).expect("read") {
-            take(&self.conn, 3).expect("taken");
+            take(&self.conn, 3, || {}).expect("taken");
         }
     }
 
@@ -388,4 +390,18 @@ proptest! {
             prop_assert!(found.messages[0].snippet.iter().any(|it| it.hit));
         }
     }
+}
+
+#[test]
+fn the_index_lets_others_go_first_again_and_again() {
+    let mut campus = Campus::new();
+    let circle = campus.circle("Rust", CircleKind::Open, MembershipState::Joined);
+    let me = campus.eyes.me;
+    let messages = u64::try_from(GIVE_WAY_EVERY).expect("small") * 2 + 1;
+    for seq in 1..=messages {
+        campus.message(circle, seq, me, "on and on", 1);
+    }
+    let asked = Cell::new(0);
+    take(&campus.conn, 500, || asked.set(asked.get() + 1)).expect("taken");
+    assert_eq!(asked.get(), 3);
 }
