@@ -19,9 +19,11 @@ struct State {
     opens_until: Option<Instant>,
     /// And until then on what was told meanwhile.
     renews_until: Option<Instant>,
-    /// Since when the latter was waited for, and how long in all.
+    /// Of the latter it is waited for as long as this.
+    renews_granted: Option<Instant>,
+    /// Since when that was granted, and how much in all.
     since: Option<Instant>,
-    waited: Duration,
+    granted: Duration,
 }
 
 impl Screen {
@@ -30,21 +32,22 @@ impl Screen {
         self.state(|it| *if opens { &mut it.opens_until } else { &mut it.renews_until } = Some(now + SCREEN_TAKES));
     }
 
-    /// How long to wait for the page. For what is shown anew, which filling itself brings about, that is
-    /// [`SCREEN_WAITS_MAX`] at the most, or all that was missed would come late.
+    /// How long to wait for the page, whoever asks. For what is shown anew, which filling itself brings about, that is
+    /// [`SCREEN_WAITS_MAX`] in all at the most, or all that was missed would come late.
     pub fn wait(&self, now: Instant) -> Duration {
-        let left = |until: Option<Instant>| until.map_or(Duration::ZERO, |it| it.saturating_duration_since(now));
         self.state(|it| {
             if it.since.is_some_and(|since| now.saturating_duration_since(since) > SCREEN_REFILLED_AFTER) {
-                (it.since, it.waited) = (None, Duration::ZERO);
+                (it.since, it.granted) = (None, Duration::ZERO);
             }
-            let opens = left(it.opens_until);
-            let renews = left(it.renews_until).saturating_sub(opens).min(SCREEN_WAITS_MAX.saturating_sub(it.waited));
+            let waits_until = it.opens_until.max(it.renews_granted).map_or(now, |it| it.max(now));
+            let renews = it.renews_until.map_or(Duration::ZERO, |it| it.saturating_duration_since(waits_until));
+            let renews = renews.min(SCREEN_WAITS_MAX.saturating_sub(it.granted));
             if !renews.is_zero() {
                 it.since.get_or_insert(now);
-                it.waited += renews;
+                it.granted += renews;
+                it.renews_granted = Some(waits_until + renews);
             }
-            opens + renews
+            waits_until + renews - now
         })
     }
 
@@ -64,7 +67,7 @@ mod tests {
         assert_eq!(screen.wait(start), Duration::ZERO, "nothing was shown");
         screen.given(start, false);
         let half = SCREEN_TAKES / 2;
-        assert_eq!(screen.wait(start + half), half);
+        assert_eq!((screen.wait(start + half), screen.wait(start + half)), (half, half), "whoever asks");
         assert_eq!(screen.wait(start + SCREEN_TAKES), Duration::ZERO);
         let mut waited = half;
         let mut at = start;

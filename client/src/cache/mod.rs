@@ -124,7 +124,7 @@ impl Cache {
     }
 
     /// The page was given something to show, a place that the person went to or what it shows anew: [`Cache::give_way`]
-    /// lets it take that in.
+    /// and [`Cache::given_way`] let it take that in.
     pub fn shown(&self, opens: bool) {
         if let Some(screen) = &self.screen {
             screen.given(Instant::now(), opens);
@@ -133,10 +133,22 @@ impl Cache {
 
     /// Within [`Cache::write_behind`], again and again: waits a moment if the page is at work.
     pub fn give_way(&self) {
-        let wait = self.screen.as_ref().map_or(Duration::ZERO, |it| it.wait(Instant::now()));
+        let wait = self.page_takes();
         if !wait.is_zero() {
             std::thread::sleep(wait);
         }
+    }
+
+    /// The same before work of another kind that nobody waits for.
+    pub async fn given_way(&self) {
+        let wait = self.page_takes();
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn page_takes(&self) -> Duration {
+        self.screen.as_ref().map_or(Duration::ZERO, |it| it.wait(Instant::now()))
     }
 
     fn transaction<T, F>(

@@ -264,6 +264,7 @@ impl Engine {
     }
 
     async fn page(&self, scope: Scope, gap: Stretch, tempo: &mut Tempo) -> Result<Page, ClientError> {
+        self.0.cache.given_way().await;
         let (Stretch { after, until }, limit, begun) = (gap, tempo.page, Instant::now());
         let path = format!("v1/changes?scope={scope}&after={after}&until={until}&order=newest&limit={limit}");
         let page: Result<Page, ClientError> = self.api().get(&path).await;
