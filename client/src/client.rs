@@ -595,6 +595,9 @@ impl Client {
     ) -> Answer<TimelineView> {
         let eyes = self.engine(campus)?.eyes();
         let opens = !matches!(anchor, Anchor::Before { .. } | Anchor::After { .. });
+        if opens {
+            self.0.cache.shown(opens);
+        }
         let window = self.0.cache.read(move |conn| views::timeline(conn, eyes, circle, &anchor, limit)).await;
         self.0.cache.shown(opens);
         window

@@ -51,6 +51,11 @@ impl Screen {
         })
     }
 
+    /// How long the page is still at work on a place that the person went to.
+    pub fn opens(&self, now: Instant) -> Duration {
+        self.state(|it| it.opens_until.map_or(Duration::ZERO, |it| it.saturating_duration_since(now)))
+    }
+
     fn state<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -78,9 +83,9 @@ mod tests {
         }
         assert_eq!(waited, SCREEN_WAITS_MAX, "in one go");
         screen.given(at, true);
-        assert_eq!(screen.wait(at), SCREEN_TAKES, "for the person");
+        assert_eq!((screen.wait(at), screen.opens(at)), (SCREEN_TAKES, SCREEN_TAKES), "for the person");
         let later = start + SCREEN_REFILLED_AFTER * 2;
         screen.given(later, false);
-        assert_eq!(screen.wait(later), SCREEN_TAKES, "another time");
+        assert_eq!((screen.wait(later), screen.opens(later)), (SCREEN_TAKES, Duration::ZERO), "another time");
     }
 }

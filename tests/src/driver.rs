@@ -77,21 +77,30 @@ pub fn phone(profile: &Path) -> Value {
 
 /// The element, as soon as it is there.
 pub async fn find(page: &Client, css: &str) -> Result<Element> {
-    page.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await.with_context(|| format!("no {css} on the page"))
+    wait_for_element(page, Locator::Css(css), css).await
 }
 
 /// A button by the beginning of its name.
 pub async fn press(page: &Client, name: &str) -> Result<()> {
     let path = format!("//button[starts-with(normalize-space(.),'{name}') or starts-with(@aria-label,'{name}')]");
-    let button = page.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
-    Ok(button.with_context(|| format!("no button {name:?} on the page"))?.click().await?)
+    Ok(wait_for_element(page, Locator::XPath(&path), &format!("button {name:?}")).await?.click().await?)
 }
 
 /// Types into the field with that label.
 pub async fn fill(page: &Client, label: &str, text: &str) -> Result<()> {
     let path = format!("//label[.//span[normalize-space()='{label}']]//input");
-    let field = page.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
-    Ok(field.with_context(|| format!("no field {label:?} on the page"))?.send_keys(text).await?)
+    Ok(wait_for_element(page, Locator::XPath(&path), &format!("field {label:?}")).await?.send_keys(text).await?)
+}
+
+/// If it does not come the error says what is there instead.
+async fn wait_for_element(page: &Client, locator: Locator<'_>, what: &str) -> Result<Element> {
+    let error = match page.wait().at_most(PATIENCE).for_element(locator).await {
+        Ok(element) => return Ok(element),
+        Err(error) => error,
+    };
+    let shown = page.execute("return document.body.innerText", Vec::new()).await;
+    let shown = shown.map_or_else(|error| format!("cannot be read: {error}"), |it| it.to_string());
+    Err(error).with_context(|| format!("no {what} on the page: {shown:.2000}"))
 }
 
 /// Sends a message with the composer.

@@ -147,6 +147,14 @@ impl Cache {
         }
     }
 
+    /// Waits while the page is at work on a place that the person went to.
+    pub async fn opened(&self) {
+        let wait = self.screen.as_ref().map_or(Duration::ZERO, |it| it.opens(Instant::now()));
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
     fn page_takes(&self) -> Duration {
         self.screen.as_ref().map_or(Duration::ZERO, |it| it.wait(Instant::now()))
     }

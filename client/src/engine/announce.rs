@@ -15,6 +15,7 @@ impl Engine {
             tokio::select! {
                 () = self.0.signals.announce.notified() => {
                     tokio::time::sleep(UPDATE_PAUSE).await;
+                    self.0.cache.opened().await;
                     if let Err(error) = self.announce(&mut notices).await {
                         // The interface can always take everything anew.
                         tracing::warn!(%error, "an update could not be made");

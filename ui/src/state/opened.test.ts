@@ -24,9 +24,9 @@ it('marks what was seen in a circle when one goes on to another', async () => {
 });
 
 it('marks what is seen in a lively circle without waiting for it to be quiet', async () => {
+  await opened.open('campus', 'rust');
   vi.useFakeTimers();
   try {
-    await opened.open('campus', 'rust');
     for (let seq = 75; seq <= 80; seq += 1) {
       opened.seen(seq);
       vi.advanceTimersByTime(200);

@@ -2,6 +2,7 @@ import type { Anchor } from '../generated/Anchor';
 import type { MessageView } from '../generated/MessageView';
 import type { TimelineView } from '../generated/TimelineView';
 import { api } from '../lib/api';
+import { pause } from '../lib/pause';
 import { rowsOf } from '../lib/rows';
 
 const PAGE = 100;
@@ -75,6 +76,8 @@ export class Timeline {
       this.opening -= 1;
       this.due = false;
       const view = await api().timeline(this.campus, this.circle, anchor, PAGE);
+      // To take it in is a piece of work of its own, here and below.
+      await pause();
       this.prepended = false;
       this.take(view);
       if (!this.loaded) this.divider = view.read_seq < view.head_seq ? view.read_seq : null;
@@ -128,6 +131,7 @@ export class Timeline {
         messages = merge(messages, view.messages);
       }
       if (!view) return;
+      await pause();
       const to = goesOn ? Math.max(last, Math.min(view.to, view.head_seq)) : last;
       messages = keep(
         this.messages,
