@@ -25,3 +25,11 @@ pub const TRAY_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Size of the log file at which a new one is begun, in bytes. The one before is kept: a day of trouble fits in the two.
 pub const LOG_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A page whose process ended sooner than this after it was loaded anew is not loaded again at once.
+#[cfg(target_os = "linux")]
+pub const PAGE_LIVES_MIN: Duration = Duration::from_mins(1);
+
+/// But after this: a page that ends at once then costs little, and comes back when there is memory again.
+#[cfg(target_os = "linux")]
+pub const PAGE_RESTS: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! The processes of a running app: what they use, and stopping them.
 
-use std::{collections::HashSet, fs, path::Path, process::Command};
+use std::{collections::HashSet, fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result};
 
@@ -103,12 +103,19 @@ impl AppProcesses {
     }
 }
 
-/// How long the main thread of a process ran on a processor, and how long it could have but waited for one, in ms.
-pub fn scheduled_ms(pid: u32) -> Result<(f64, f64)> {
+/// How long the main thread of a process ran on a processor, and how long it could have but waited for one.
+pub fn scheduled(pid: u32) -> Result<(Duration, Duration)> {
     let text = fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
-    let mut ns = text.split_whitespace().map(str::parse::<f64>);
-    let mut next = || anyhow::Ok(ns.next().context("the kernel counts times")?? / 1e6);
+    let mut ns = text.split_whitespace().map(str::parse);
+    let mut next = || anyhow::Ok(Duration::from_nanos(ns.next().context("the kernel counts times")??));
     Ok((next()?, next()?))
+}
+
+/// Kill −9.
+pub fn kill(pid: u32) -> Result<()> {
+    let sent = Command::new("kill").args(["-KILL", &pid.to_string()]).status()?;
+    anyhow::ensure!(sent.success(), "the process does not run");
+    Ok(())
 }
 
 fn processes() -> Result<Vec<u32>> {

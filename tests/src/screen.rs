@@ -38,6 +38,14 @@ impl Screen {
         Ok(self.x.get_window_attributes(window)?.reply()?.map_state == MapState::VIEWABLE)
     }
 
+    /// What stands in the title bar of the window of a process (EWMH, `_NET_WM_NAME`).
+    pub fn title(&self, pid: u32) -> Result<Option<String>> {
+        let Some(window) = self.window(pid)? else { return Ok(None) };
+        let (name, text) = (self.atom("_NET_WM_NAME")?, self.atom("UTF8_STRING")?);
+        let title = self.x.get_property(false, window, name, text, 0, 1_024)?.reply()?;
+        Ok(Some(String::from_utf8(title.value)?))
+    }
+
     /// Closes the window of a process as its title bar does: by asking it (ICCCM 4.2.8.1).
     pub fn close(&self, pid: u32) -> Result<()> {
         let window = self.window(pid)?.context("the process has no window")?;

@@ -12,10 +12,12 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use circles_protocol::invite::InviteLink;
+use circles_protocol::{CircleKind, invite::InviteLink};
 use circles_tests::{
     app,
+    beginning::{Beginning, joined},
     driver::{self, Driver},
+    processes::{self, AppProcesses},
     program,
     relay::RelayProcess,
     screen::Screen,
@@ -160,6 +162,46 @@ async fn where_nothing_shows_a_tray_closing_quits() -> Result<()> {
     let _page = app::start(&driver, &data, &[]).await?;
     screen.close(app::pid(&data)?.context("the app runs")?)?;
     ended(&data).await
+}
+
+/// Without a driver, which takes the end of the page's process for the end of its session. The page itself writes the title.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_whose_process_ends_is_loaded_anew() -> Result<()> {
+    let _bus = BUS.lock().await;
+    let start = Beginning::new(&[]).await?;
+    let ada = start.dir.path().join("ada");
+    let quiet = start.ada.create_circle(start.campus.id, "Quiet", "", CircleKind::Open).await?;
+    let (bob, _) = joined(&start.dir.path().join("bob"), &start.relay.invite("member")?, "Bob").await?;
+    wait_for("Bob to see it", async || {
+        Ok(bob.circles(start.campus.id).await?.into_iter().find(|it| it.id == quiet.id).map(drop))
+    })
+    .await?;
+    bob.join_circle(start.campus.id, quiet.id).await?;
+    start.ada.close().await;
+
+    let mut app = Command::new(program("circles")?).arg("--data-dir").arg(&ada).arg("--no-keyring").spawn()?;
+    let screen = Screen::open()?;
+    // One circle is open and may be read; the other one is not.
+    let unread = async |before: Option<&str>| {
+        for id in [start.general.id, quiet.id] {
+            bob.send(start.campus.id, id, "anyone here?", None).await?;
+        }
+        wait_for("more that is unread in the title", async || {
+            let Some(pid) = app::pid(&ada)? else { return Ok(None) };
+            Ok(screen.title(pid)?.filter(|it| it.ends_with(") Circles") && Some(it.as_str()) != before))
+        })
+        .await
+    };
+    let before = unread(None).await?;
+    let processes = AppProcesses::find(&ada)?;
+    let ended = processes.page()?;
+    processes::kill(ended)?;
+    wait_for("another page", async || Ok(processes.page().ok().filter(|it| *it != ended))).await?;
+    unread(Some(&before)).await?;
+    app::quit(&ada)?;
+    assert!(wait_for("the app to end", async || Ok(app.try_wait()?)).await?.success());
+    bob.close().await;
+    Ok(())
 }
 
 /// Waits until the page shows that circle.

@@ -1,6 +1,8 @@
 //! The main window.
 
 use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 
 use tauri::{
     AppHandle, Manager, Runtime, Theme, WebviewUrl, WebviewWindow, WebviewWindowBuilder, WindowEvent,
@@ -8,6 +10,8 @@ use tauri::{
 };
 
 use super::{links, tray};
+#[cfg(target_os = "linux")]
+use crate::limits::{PAGE_LIVES_MIN, PAGE_RESTS};
 use crate::shell::Shell;
 
 const LABEL: &str = "main";
@@ -57,6 +61,8 @@ pub fn open<R: Runtime>(app: &AppHandle<R>, data_dir: &Path) -> tauri::Result<()
     let paper = if dark { PAPER_DARK } else { PAPER_LIGHT };
     window.set_background_color(Some(paper))?;
     stay_when_closed(&window, data_dir);
+    #[cfg(target_os = "linux")]
+    outlive_the_page(&window)?;
     window.show()
 }
 
@@ -98,6 +104,28 @@ fn rest_the_caret() {
 
 #[cfg(not(target_os = "linux"))]
 fn rest_the_caret() {}
+
+/// The page has a process of its own, which the system ends first when memory runs out: the window would be empty until the
+/// app is started again. It is loaded anew; what it showed is in the cache.
+#[cfg(target_os = "linux")]
+fn outlive_the_page<R: Runtime>(window: &WebviewWindow<R>) -> tauri::Result<()> {
+    use std::{cell::Cell, time::Instant};
+
+    use webkit2gtk::WebViewExt;
+
+    window.with_webview(|it| {
+        let loaded_at = Cell::new(None::<Instant>);
+        it.inner().connect_web_process_terminated(move |page, reason| {
+            // One that never lives for long is loaded at intervals, and so does not take the processor from what goes on.
+            let again = loaded_at.get().is_some_and(|it| it.elapsed() < PAGE_LIVES_MIN);
+            let wait = if again { PAGE_RESTS } else { Duration::ZERO };
+            tracing::warn!(?reason, ?wait, "the page's process ended; the page is loaded anew");
+            loaded_at.set(Some(Instant::now() + wait));
+            let page = page.clone();
+            gtk::glib::timeout_add_local_once(wait, move || page.reload());
+        });
+    })
+}
 
 /// Closing the window leaves the app where its icon is to be seen, so that messages go on arriving and are notified of.
 /// Where there is no such place, or nothing is open, it quits: nobody could reach it any more.

@@ -24,7 +24,7 @@ use circles_tests::{
     app,
     beginning::{join_circles, joined},
     driver::{self, Driver},
-    processes::{AppProcesses, scheduled_ms},
+    processes::{AppProcesses, scheduled},
     relay::{self, RelayProcess},
     screen::Screen,
     wait_for,
@@ -108,17 +108,17 @@ struct Run {
     /// The longest time in which the page could not do anything.
     page: Block,
     /// The same of GTK's main loop, by its answers to pings.
-    window_blocked_ms: f64,
+    window: Block,
 }
 
-/// A time in which the page's thread did nothing else, in ms; the rest of it the thread waited for other things.
-#[derive(Debug)]
+/// A time in which a thread did nothing else; the rest of it the thread waited for other things.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Block {
-    took: f64,
+    took: Duration,
     /// It ran on a processor.
-    ran: f64,
+    ran: Duration,
     /// It could have run, but others had the processors.
-    waited: f64,
+    waited: Duration,
 }
 
 /// A relay, a cache and a base of both to which every run returns.
@@ -201,7 +201,7 @@ impl Scene {
 
         let scheduling = Scheduling::watch(processes.page()?);
         let screen = Screen::open()?;
-        let pings = Watch::start(PING_EVERY, move || screen.ping(window));
+        let pings = Watch::start(PING_EVERY, move || ping(&screen, window));
         let of_app = AppProcesses::find(&data)?;
         let memory = Watch::start(MEMORY_EVERY, move || Ok(of_app.memory_kib()?.iter().map(|it| it.1).sum::<u64>()));
         let complete_ms = wait_until_complete(&data, woke_ms, head_pos)? - woke_ms;
@@ -221,7 +221,7 @@ impl Scene {
             }
         };
         let blocked = scheduling.during(seen.longest_block(woke_ms))?;
-        let window_blocked_ms = pings.most()?.as_secs_f64() * 1_000.0;
+        let window_blocked = pings.most()?;
         let memory_mib = memory.most()? / 1024;
         app::quit(&data)?;
         drop((page, driver));
@@ -234,7 +234,7 @@ impl Scene {
             web_cpu_ms: used.web - cpu.web,
             memory_mib,
             page: blocked,
-            window_blocked_ms,
+            window: window_blocked,
         })
     }
 }
@@ -352,11 +352,11 @@ struct Scheduling {
     watching: JoinHandle<Result<Vec<Scheduled>>>,
 }
 
-/// At one moment; all in ms.
+/// Up to one moment, in ms since 1970.
 struct Scheduled {
     at: f64,
-    ran: f64,
-    waited: f64,
+    ran: Duration,
+    waited: Duration,
 }
 
 impl Scheduling {
@@ -365,7 +365,7 @@ impl Scheduling {
         let watching = std::thread::spawn(move || {
             let mut all = Vec::new();
             while stopped.recv_timeout(SCHEDULED_EVERY) == Err(RecvTimeoutError::Timeout) {
-                let (ran, waited) = scheduled_ms(pid)?;
+                let (ran, waited) = scheduled(pid)?;
                 all.push(Scheduled { at: now_ms(), ran, waited });
             }
             Ok(all)
@@ -379,9 +379,17 @@ impl Scheduling {
         let all = self.watching.join().map_err(|_| anyhow::anyhow!("the watch ended"))??;
         let at = |when: f64| all.iter().min_by(|a, b| (a.at - when).abs().total_cmp(&(b.at - when).abs()));
         let (before, after) = at(from).zip(at(until)).context("the page's thread was watched")?;
-        let (ran, waited) = (after.ran - before.ran, after.waited - before.waited);
-        Ok(Block { took: until - from, ran, waited })
+        let (ran, waited) = (after.ran.saturating_sub(before.ran), after.waited.saturating_sub(before.waited));
+        Ok(Block { took: Duration::from_secs_f64((until - from) / 1_000.0), ran, waited })
     }
+}
+
+/// How long the window of a process took to answer, and what its main thread did meanwhile.
+fn ping(screen: &Screen, window: u32) -> Result<Block> {
+    let before = scheduled(window)?;
+    let took = screen.ping(window)?;
+    let after = scheduled(window)?;
+    Ok(Block { took, ran: after.0.saturating_sub(before.0), waited: after.1.saturating_sub(before.1) })
 }
 
 /// Processor time so far, in ms. The kernel counts in 10 ms.
@@ -477,6 +485,7 @@ fn print(table: &[(usize, Vec<Run>)]) {
                 [.., worst] => format!("{:.0} ms ({worst:.0})", all[all.len() / 2]),
             }
         };
+        let block = |of: &dyn Fn(&Run) -> Duration| ms(&|it| Some(of(it).as_secs_f64() * 1_000.0));
         let mut complete: Vec<f64> = runs.iter().map(|it| it.complete_ms).collect();
         complete.sort_by(f64::total_cmp);
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
@@ -495,10 +504,10 @@ fn print(table: &[(usize, Vec<Run>)]) {
             seconds(&|it| it.app_cpu_ms),
             seconds(&|it| it.web_cpu_ms),
             runs.iter().map(|it| it.memory_mib).max().unwrap_or_default(),
-            ms(&|it| Some(it.page.took)),
-            ms(&|it| Some(it.page.ran)),
-            ms(&|it| Some(it.page.waited)),
-            ms(&|it| Some(it.window_blocked_ms)),
+            block(&|it| it.page.took),
+            block(&|it| it.page.ran),
+            block(&|it| it.page.waited),
+            block(&|it| it.window.took),
         );
     }
 }
