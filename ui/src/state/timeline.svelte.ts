@@ -203,9 +203,9 @@ export class Timeline {
     return (this.messages.at(-1)?.seq ?? this.from - 1) < this.to;
   }
 
-  /** The last message is on the screen. */
+  /** The last message is on the screen, or will be: nothing is there yet. */
   private showsEnd(): boolean {
-    return this.atEnd && this.bottom >= this.to && !this.endsInGap();
+    return this.atEnd && this.bottom >= this.to && (this.messages.length === 0 || !this.endsInGap());
   }
 
   /** What is kept of the window: never without what is on the screen, and as much on both sides of that. */

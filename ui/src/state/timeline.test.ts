@@ -96,6 +96,7 @@ it.each([
   { what: 'its end, and stays there', top: 1, bottom: 200, from: 1, to: 190, keeps: true },
   { what: 'its end, below a gap', top: 60, bottom: 200, from: 60, to: 190, keeps: true },
   { what: 'its end, which is a gap', top: 60, bottom: 200, from: 61, to: 200, keeps: false },
+  { what: 'its end, of which nothing is there', top: 1, bottom: 200, from: 1, to: 200, keeps: true },
   { what: 'the middle, above what came', top: 60, bottom: 90, from: 100, to: 190, keeps: false },
   { what: 'the middle, below what came', top: 60, bottom: 90, from: 20, to: 50, keeps: true },
 ])('is filled in while one looks at $what', async ({ top, bottom, from, to, keeps }) => {
