@@ -595,8 +595,9 @@ impl Client {
     ) -> Answer<TimelineView> {
         let eyes = self.engine(campus)?.eyes();
         let opens = !matches!(anchor, Anchor::Before { .. } | Anchor::After { .. });
+        // Nothing else is told from now on. For what is only shown anew nobody waits before it is there.
         if opens {
-            self.0.cache.shown(opens);
+            self.0.cache.shown(true);
         }
         let window = self.0.cache.read(move |conn| views::timeline(conn, eyes, circle, &anchor, limit)).await;
         self.0.cache.shown(opens);

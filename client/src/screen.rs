@@ -1,6 +1,6 @@
-//! The screen goes first: while the interface takes in what it was just given, filling gaps and the search's index wait a moment. To store changes
-//! meanwhile slows the rows down that a person waits for, also on a processor of its own. Pure logic, as of times that come
-//! from outside.
+//! The screen goes first: while the interface takes in what it was just given, filling gaps and the search's index wait a
+//! moment. To store changes meanwhile slows the rows down that a person waits for, also on a processor of its own. Pure
+//! logic, as of times that come from outside.
 
 use std::{
     sync::{Mutex, PoisonError},

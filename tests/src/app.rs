@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     driver::{self, Driver},
-    program,
+    processes, program,
 };
 
 /// Starts the app on a data directory, as a person would start it with these further arguments, and waits until it shows
@@ -47,19 +47,16 @@ pub fn pid(data: &Path) -> Result<Option<u32>> {
 
 /// Kill −9 of the app that runs on a data directory.
 pub fn kill(data: &Path) -> Result<()> {
-    signal(data, "-KILL")
+    signal(data, "KILL")
 }
 
 /// Asks the app that runs on a data directory to quit.
 pub fn quit(data: &Path) -> Result<()> {
-    signal(data, "-TERM")
+    signal(data, "TERM")
 }
 
 fn signal(data: &Path, name: &str) -> Result<()> {
-    let pid = pid(data)?.context("the app is not running")?;
-    let sent = Command::new("kill").args([name, &pid.to_string()]).status()?;
-    anyhow::ensure!(sent.success(), "the app was not running");
-    Ok(())
+    processes::signal(&[pid(data)?.context("the app is not running")?], name)
 }
 
 /// Runs the command line on a directory; what it printed.

@@ -43,10 +43,7 @@ impl AppProcesses {
     }
 
     fn signal(&self, name: &str) -> Result<()> {
-        let pids = self.tree()?.into_iter().map(|pid| pid.to_string());
-        let sent = Command::new("kill").arg(format!("-{name}")).args(pids).status()?;
-        anyhow::ensure!(sent.success(), "the app does not run");
-        Ok(())
+        signal(&self.tree()?, name)
     }
 
     /// Itself and its descendants.
@@ -111,10 +108,10 @@ pub fn scheduled(pid: u32) -> Result<(Duration, Duration)> {
     Ok((next()?, next()?))
 }
 
-/// Kill −9.
-pub fn kill(pid: u32) -> Result<()> {
-    let sent = Command::new("kill").args(["-KILL", &pid.to_string()]).status()?;
-    anyhow::ensure!(sent.success(), "the process does not run");
+/// Sends processes a signal, at once: `KILL`, `STOP` …
+pub fn signal(pids: &[u32], name: &str) -> Result<()> {
+    let sent = Command::new("kill").arg(format!("-{name}")).args(pids.iter().map(u32::to_string)).status()?;
+    anyhow::ensure!(sent.success(), "one of the processes {pids:?} does not run");
     Ok(())
 }
 

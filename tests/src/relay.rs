@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tempfile::NamedTempFile;
 
-use crate::{port, program, small_disk::SmallDisk, wait_for};
+use crate::{port, processes, program, small_disk::SmallDisk, wait_for};
 
 /// A relay process on loopback. It is killed when dropped.
 pub struct RelayProcess {
@@ -96,9 +96,7 @@ impl RelayProcess {
     }
 
     fn signal(&self, name: &str) -> Result<()> {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status()?;
-        anyhow::ensure!(status.success(), "the relay is gone");
-        Ok(())
+        processes::signal(&[self.child.id()], name)
     }
 
     /// Starts it again on the same data and port.

@@ -195,7 +195,7 @@ async fn a_page_whose_process_ends_is_loaded_anew() -> Result<()> {
     let before = unread(None).await?;
     let processes = AppProcesses::find(&ada)?;
     let ended = processes.page()?;
-    processes::kill(ended)?;
+    processes::signal(&[ended], "KILL")?;
     wait_for("another page", async || Ok(processes.page().ok().filter(|it| *it != ended))).await?;
     unread(Some(&before)).await?;
     app::quit(&ada)?;

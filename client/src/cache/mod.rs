@@ -133,30 +133,22 @@ impl Cache {
 
     /// Within [`Cache::write_behind`], again and again: waits a moment if the page is at work.
     pub fn give_way(&self) {
-        let wait = self.page_takes();
-        if !wait.is_zero() {
-            std::thread::sleep(wait);
-        }
+        std::thread::sleep(self.page_takes(Screen::wait));
     }
 
     /// The same before work of another kind that nobody waits for.
     pub async fn given_way(&self) {
-        let wait = self.page_takes();
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
+        sleep_if_any(self.page_takes(Screen::wait)).await;
     }
 
     /// Waits while the page is at work on a place that the person went to.
     pub async fn opened(&self) {
-        let wait = self.screen.as_ref().map_or(Duration::ZERO, |it| it.opens(Instant::now()));
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
+        sleep_if_any(self.page_takes(Screen::opens)).await;
     }
 
-    fn page_takes(&self) -> Duration {
-        self.screen.as_ref().map_or(Duration::ZERO, |it| it.wait(Instant::now()))
+    /// What the screen says, if there is one.
+    fn page_takes(&self, how_long: fn(&Screen, Instant) -> Duration) -> Duration {
+        self.screen.as_ref().map_or(Duration::ZERO, |it| how_long(it, Instant::now()))
     }
 
     fn transaction<T, F>(
@@ -230,6 +222,13 @@ impl Cache {
             readers.close();
         }
         drop(self.engine_lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// The timer would take a millisecond for nothing too, and a simulation another order.
+async fn sleep_if_any(wait: Duration) {
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
     }
 }
 

@@ -1,8 +1,6 @@
 //! The main window.
 
 use std::path::Path;
-#[cfg(target_os = "linux")]
-use std::time::Duration;
 
 use tauri::{
     AppHandle, Manager, Runtime, Theme, WebviewUrl, WebviewWindow, WebviewWindowBuilder, WindowEvent,
@@ -10,8 +8,6 @@ use tauri::{
 };
 
 use super::{links, tray};
-#[cfg(target_os = "linux")]
-use crate::limits::{PAGE_LIVES_MIN, PAGE_RESTS};
 use crate::shell::Shell;
 
 const LABEL: &str = "main";
@@ -109,9 +105,14 @@ fn rest_the_caret() {}
 /// app is started again. It is loaded anew; what it showed is in the cache.
 #[cfg(target_os = "linux")]
 fn outlive_the_page<R: Runtime>(window: &WebviewWindow<R>) -> tauri::Result<()> {
-    use std::{cell::Cell, time::Instant};
+    use std::{
+        cell::Cell,
+        time::{Duration, Instant},
+    };
 
     use webkit2gtk::WebViewExt;
+
+    use crate::limits::{PAGE_LIVES_MIN, PAGE_RESTS};
 
     window.with_webview(|it| {
         let loaded_at = Cell::new(None::<Instant>);

@@ -121,6 +121,15 @@ struct Block {
     waited: Duration,
 }
 
+/// How long a thread ran and how long it waited, from its start: see [`scheduled`].
+type Spent = (Duration, Duration);
+
+impl Block {
+    fn new(took: Duration, before: Spent, after: Spent) -> Self {
+        Self { took, ran: after.0.saturating_sub(before.0), waited: after.1.saturating_sub(before.1) }
+    }
+}
+
 /// A relay, a cache and a base of both to which every run returns.
 struct Scene {
     dir: TempDir,
@@ -159,10 +168,15 @@ impl Scene {
             Ok((campus.connection == Connection::Online { missing: 0 }).then_some(()))
         })
         .await?;
-        let app = dir.path().join("app");
-        wait_for("everything to be found", async || Ok(is_indexed(&app)?.then_some(()))).await?;
+        // To make the search's index takes some seconds, and is nothing that an absence costs.
+        wait_for("everything to be found", async || {
+            let covered = ada.search(campus.id, "the", None, None, 1).await?.covered;
+            Ok((covered.searched == covered.total).then_some(()))
+        })
+        .await?;
         ada.close().await;
         // Connections are closed on threads of their own, and the last one may take the log away.
+        let app = dir.path().join("app");
         wait_for("the app's database to be closed", async || Ok((!has_open(&app)?).then_some(()))).await?;
         relay.kill()?;
         for name in ["relay", "app"] {
@@ -333,12 +347,6 @@ fn wait_until_complete(data: &Path, woke_ms: f64, head_pos: i64) -> Result<f64> 
     anyhow::bail!("the app did not become complete")
 }
 
-/// Whether the search knows all that is held, as it does after some seconds: it is nothing that an absence costs.
-fn is_indexed(data: &Path) -> Result<bool> {
-    let cache = rusqlite::Connection::open_with_flags(data.join("circles.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    Ok(cache.query_row("SELECT NOT EXISTS (SELECT 1 FROM search_todo)", [], |row| row.get(0))?)
-}
-
 /// The position of the last message of a circle, in the relay's database.
 fn head_pos(dir: &Path, circle: &str) -> Result<i64> {
     let campus = rusqlite::Connection::open(dir.join("relay/campus.db"))?;
@@ -352,11 +360,10 @@ struct Scheduling {
     watching: JoinHandle<Result<Vec<Scheduled>>>,
 }
 
-/// Up to one moment, in ms since 1970.
+/// What the kernel said at a moment, in ms since 1970.
 struct Scheduled {
     at: f64,
-    ran: Duration,
-    waited: Duration,
+    spent: Spent,
 }
 
 impl Scheduling {
@@ -365,8 +372,8 @@ impl Scheduling {
         let watching = std::thread::spawn(move || {
             let mut all = Vec::new();
             while stopped.recv_timeout(SCHEDULED_EVERY) == Err(RecvTimeoutError::Timeout) {
-                let (ran, waited) = scheduled(pid)?;
-                all.push(Scheduled { at: now_ms(), ran, waited });
+                let spent = scheduled(pid)?;
+                all.push(Scheduled { at: now_ms(), spent });
             }
             Ok(all)
         });
@@ -379,8 +386,7 @@ impl Scheduling {
         let all = self.watching.join().map_err(|_| anyhow::anyhow!("the watch ended"))??;
         let at = |when: f64| all.iter().min_by(|a, b| (a.at - when).abs().total_cmp(&(b.at - when).abs()));
         let (before, after) = at(from).zip(at(until)).context("the page's thread was watched")?;
-        let (ran, waited) = (after.ran.saturating_sub(before.ran), after.waited.saturating_sub(before.waited));
-        Ok(Block { took: Duration::from_secs_f64((until - from) / 1_000.0), ran, waited })
+        Ok(Block::new(Duration::from_secs_f64((until - from) / 1_000.0), before.spent, after.spent))
     }
 }
 
@@ -388,8 +394,7 @@ impl Scheduling {
 fn ping(screen: &Screen, window: u32) -> Result<Block> {
     let before = scheduled(window)?;
     let took = screen.ping(window)?;
-    let after = scheduled(window)?;
-    Ok(Block { took, ran: after.0.saturating_sub(before.0), waited: after.1.saturating_sub(before.1) })
+    Ok(Block::new(took, before, scheduled(window)?))
 }
 
 /// Processor time so far, in ms. The kernel counts in 10 ms.
