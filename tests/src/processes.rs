@@ -4,7 +4,7 @@ use std::{collections::HashSet, fs, path::Path, process::Command, time::Duration
 
 use anyhow::{Context, Result};
 
-use crate::app;
+use crate::{app, wait_for};
 
 /// A running app and all processes that it started.
 pub struct AppProcesses {
@@ -40,6 +40,14 @@ impl AppProcesses {
     /// Lets them go on.
     pub fn go_on(&self) -> Result<()> {
         self.signal("CONT")
+    }
+
+    /// Asks the app to quit, and waits until all of them have ended: those of the web view end after the app, and write into
+    /// its directory until then.
+    pub async fn quit(self) -> Result<()> {
+        let all = self.tree()?;
+        signal(&[self.pid], "TERM")?;
+        wait_for("the app to end", async || Ok(all.iter().all(|it| has_ended(*it)).then_some(()))).await
     }
 
     fn signal(&self, name: &str) -> Result<()> {
@@ -113,6 +121,11 @@ pub fn signal(pids: &[u32], name: &str) -> Result<()> {
     let sent = Command::new("kill").arg(format!("-{name}")).args(pids.iter().map(u32::to_string)).status()?;
     anyhow::ensure!(sent.success(), "one of the processes {pids:?} does not run");
     Ok(())
+}
+
+/// Also one whose end its parent has not asked about yet.
+fn has_ended(pid: u32) -> bool {
+    stat(pid).map_or(true, |it| it[0] == "Z")
 }
 
 fn processes() -> Result<Vec<u32>> {

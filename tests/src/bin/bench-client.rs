@@ -237,9 +237,8 @@ impl Scene {
         let blocked = scheduling.during(seen.longest_block(woke_ms))?;
         let window_blocked = pings.most()?;
         let memory_mib = memory.most()? / 1024;
-        app::quit(&data)?;
+        processes.quit().await?;
         drop((page, driver));
-        wait_for("the app to end", async || Ok(app::pid(&data)?.is_none().then_some(()))).await?;
         Ok(Run {
             first_ms: seen.first.filter(|_| !jump).map(|at| at - woke_ms),
             newest_ms: seen.newest.filter(|_| jump).map(|at| at - woke_ms),
@@ -467,7 +466,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     if to.exists() {
         fs::remove_dir_all(to)?;
     }
-    ensure!(Command::new("cp").arg("-a").args([from, to]).status()?.success(), "{} is not copied", from.display());
+    ensure!(Command::new("cp").args(["--archive", "--no-target-directory"]).args([from, to]).status()?.success(), "{} is not copied", from.display());
     Ok(())
 }
 
