@@ -466,7 +466,11 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     if to.exists() {
         fs::remove_dir_all(to)?;
     }
-    ensure!(Command::new("cp").args(["--archive", "--no-target-directory"]).args([from, to]).status()?.success(), "{} is not copied", from.display());
+    ensure!(
+        Command::new("cp").args(["--archive", "--no-target-directory"]).args([from, to]).status()?.success(),
+        "{} is not copied",
+        from.display()
+    );
     Ok(())
 }
 
