@@ -5,6 +5,13 @@ use std::time::Duration;
 /// Most commands in one transaction: 64 share one `fsync`, and a command waits for at most one batch before its own.
 pub const BATCH_COMMANDS_MAX: usize = 64;
 
+/// The time that each commit is given when there are many: so many of them a second, and no more, when what comes can
+/// share. A commit costs as much for eight messages as for one, and nobody sees a message that comes so much later.
+pub const COMMIT_EVERY: Duration = Duration::from_millis(20);
+
+/// Time that may be owed before commits wait for one another: ten come at once, and fewer than 50 a second never wait.
+pub const COMMITS_AT_ONCE: Duration = Duration::from_millis(200);
+
 /// Most commands that wait for the writer. At 5,000 a second that is a fifth of a second; beyond it the relay says so.
 pub const QUEUE_COMMANDS_MAX: usize = 1_024;
 

@@ -3,6 +3,7 @@
 
 pub mod circles;
 mod command;
+mod delay;
 pub mod devices;
 pub mod drafts;
 pub mod import;
@@ -13,10 +14,12 @@ pub mod members;
 pub mod messages;
 pub mod mutes;
 pub mod people;
+mod queue;
 mod tx;
 
 pub use command::Reads;
 use command::{Command, Job};
+use queue::Queue;
 pub use tx::Tx;
 
 use std::{
@@ -27,12 +30,12 @@ use std::{
 };
 
 use circles_protocol::{Change, Code, Epoch, Person};
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
 use crate::{
     access::Who,
     failure::Failure,
-    limits::{BATCH_COMMANDS_MAX, FULL_FOR, QUEUE_COMMANDS_MAX},
+    limits::{FULL_FOR, QUEUE_COMMANDS_MAX},
     metrics,
     pace::Pace,
     store::{WriterLink, session::Session},
@@ -56,14 +59,16 @@ enum AtWork {
 }
 
 impl Writer {
-    /// Starts the writer's thread; with a `pace` a task of the present runtime instead, which works in place.
+    /// Starts the writer's thread, whose timers are those of the present runtime; with a `pace` a task of that instead,
+    /// which works in place.
     pub fn start(link: WriterLink, epoch: Epoch, transport: Transport, pace: Option<Pace>) -> io::Result<Self> {
         let (queue, commands) = mpsc::channel(QUEUE_COMMANDS_MAX);
         let full_at = FullAt::default();
-        let work = Work { link, epoch, transport, commands, full_at: full_at.clone() };
+        let work = Work { link, epoch, transport, queue: Queue::new(commands), full_at: full_at.clone() };
+        let runtime = Handle::current();
         let at_work = match pace {
             None => AtWork::Thread(
-                std::thread::Builder::new().name("campus-writer".to_owned()).spawn(move || work.on_thread())?,
+                std::thread::Builder::new().name("campus-writer".to_owned()).spawn(move || work.on_thread(&runtime))?,
             ),
             Some(pace) => AtWork::Task(tokio::spawn(work.in_place(pace))),
         };
@@ -144,22 +149,22 @@ struct Work {
     link: WriterLink,
     epoch: Epoch,
     transport: Transport,
-    commands: mpsc::Receiver<Box<dyn Command>>,
+    queue: Queue,
     full_at: FullAt,
 }
 
 impl Work {
-    fn on_thread(mut self) {
-        while let Some(first) = self.commands.blocking_recv() {
-            self.apply(first).give();
+    fn on_thread(mut self, runtime: &Handle) {
+        while let Some(batch) = runtime.block_on(self.queue.next_batch()) {
+            self.apply(batch).give();
         }
         self.link.finish();
     }
 
     async fn in_place(mut self, pace: Pace) {
-        while let Some(first) = self.commands.recv().await {
+        while let Some(batch) = self.queue.next_batch().await {
             pace().await;
-            let answers = self.apply(first);
+            let answers = self.apply(batch);
             // What is durable may stay unanswered.
             pace().await;
             answers.give();
@@ -167,13 +172,8 @@ impl Work {
         self.link.finish();
     }
 
-    /// Applies a command and those that wait behind it.
-    fn apply(&mut self, first: Box<dyn Command>) -> Answers {
-        let mut batch = vec![first];
-        while batch.len() < BATCH_COMMANDS_MAX {
-            let Ok(next) = self.commands.try_recv() else { break };
-            batch.push(next);
-        }
+    /// Applies a batch.
+    fn apply(&mut self, mut batch: Vec<Box<dyn Command>>) -> Answers {
         let lent = self.link.with(|session| apply(session, &self.epoch, &self.transport, &mut batch));
         let durable = lent.map_err(Failure::from).and_then(|done| done);
         if durable.as_ref().is_err_and(|it| it.code == Code::StorageFull) {

@@ -31,6 +31,8 @@ use tokio::{
 
 /// A message of about 300 bytes on the wire's text, as rivals were measured with.
 const TEXT_BYTES: usize = 300;
+/// So many people post in turn, where many do: nobody writes that often alone.
+const WRITERS: usize = 100;
 /// Of so many streams one measures latency: more would measure the reader.
 const SAMPLED: usize = 20;
 /// Nothing came for so long: longer than the relay waits before it tells who came online.
@@ -82,12 +84,12 @@ async fn main() -> Result<()> {
 /// 1,000 streams on one circle.
 async fn fan_out(seconds: Duration) -> Result<()> {
     let bench = Bench::start(None).await?;
-    let general = bench.general;
-    bench.posting_alone(50, seconds, |_| general).await?;
+    let writers = bench.writers(&[bench.general; WRITERS]).await?;
+    bench.posting_alone(50, seconds, &writers).await?;
     let reader = bench.person("Reader").await?;
     let readers = Readers::open(&bench, &vec![reader; 1_000], None).await?;
     for rate in [10, 50, 100, 200, 400] {
-        let held = readers.measure(&bench, &format!("1,000 streams × {rate}/s"), rate, seconds, |_| general).await?;
+        let held = readers.measure(&bench, &format!("1,000 streams × {rate}/s"), rate, seconds, &writers).await?;
         if !held {
             break;
         }
@@ -99,6 +101,7 @@ async fn fan_out(seconds: Duration) -> Result<()> {
 /// because virtual machines have no counters. The relay's own names are there if it is built with symbols.
 async fn profile(seconds: Duration) -> Result<()> {
     let bench = Bench::start(None).await?;
+    let writers = bench.writers(&[bench.general; WRITERS]).await?;
     let reader = bench.person("Reader").await?;
     let readers = Readers::open(&bench, &vec![reader; 1_000], None).await?;
     let samples = bench.dir.path().join("perf.data");
@@ -109,8 +112,7 @@ async fn profile(seconds: Duration) -> Result<()> {
         .args(["--", "sleep", &seconds.as_secs().to_string()])
         .spawn()
         .context("perf is not installed")?;
-    let general = bench.general;
-    readers.measure(&bench, "1,000 streams × 50/s", 50, seconds, |_| general).await?;
+    readers.measure(&bench, "1,000 streams × 50/s", 50, seconds, &writers).await?;
     ensure!(tokio::task::spawn_blocking(move || recording.wait()).await??.success(), "perf failed");
     for (by, least) in [("dso", "1"), ("dso,symbol", "0.7")] {
         let mut report = Command::new("perf");
@@ -134,11 +136,12 @@ async fn lifetimes(seconds: Duration) -> Result<()> {
 async fn lifetime(lifetime: &str, seconds: Duration) -> Result<()> {
     const STREAMS: usize = 500;
     let bench = Bench::start_with(None, lifetime).await?;
+    let writers = bench.writers(&[bench.general; WRITERS]).await?;
     let reader = bench.person("Reader").await?;
     let readers = Readers::open(&bench, &vec![reader; STREAMS], None).await?;
-    let (general, before) = (bench.general, bench.cursor().await?);
+    let before = bench.cursor().await?;
     let what = format!("{STREAMS} streams of lifetime {lifetime} × 10/s");
-    readers.measure(&bench, &what, 10, seconds, |_| general).await?;
+    readers.measure(&bench, &what, 10, seconds, &writers).await?;
     let all = (bench.cursor().await?.pos.get() - before.pos.get()) * STREAMS as u64;
     let resumed = readers.counts.resumed.load(Ordering::Relaxed);
     println!(
@@ -152,18 +155,16 @@ async fn lifetime(lifetime: &str, seconds: Duration) -> Result<()> {
 /// 200 circles with 20 streams each.
 async fn circles(seconds: Duration) -> Result<()> {
     let bench = Bench::start(None).await?;
-    let (mut circles, mut people) = (Vec::new(), Vec::new());
+    let mut circles = Vec::new();
     for n in 0..200 {
-        let circle = bench.create(&format!("Circle {n}")).await?;
-        let person = bench.person(&format!("Reader {n}")).await?;
-        bench.post_nothing(&format!("v1/circles/{circle}/join"), &person.token).await?;
-        people.extend(std::iter::repeat_n(person, 20));
-        circles.push(circle);
+        circles.push(bench.create(&format!("Circle {n}")).await?);
     }
-    bench.posting_alone(400, seconds, |n| circles[n % 200]).await?;
+    let writers = bench.writers(&circles).await?;
+    let people = writers.iter().flat_map(|it| std::iter::repeat_n(it.person.clone(), 20)).collect::<Vec<_>>();
+    bench.posting_alone(400, seconds, &writers).await?;
     let readers = Readers::open(&bench, &people, None).await?;
     readers.wait_for_quiet().await?;
-    readers.measure(&bench, "200 circles × 20 streams, 400/s in all", 400, seconds, |n| circles[n % 200]).await?;
+    readers.measure(&bench, "200 circles × 20 streams, 400/s in all", 400, seconds, &writers).await?;
     Ok(())
 }
 
@@ -198,8 +199,9 @@ async fn resume() -> Result<()> {
     let bench = Bench::start(None).await?;
     let reader = bench.person("Reader").await?;
     let cursor = bench.cursor().await?;
+    let writers = bench.writers(&[bench.general]).await?;
     for _ in 0..200 {
-        bench.post(bench.general).await?;
+        bench.post(&writers[0]).await?;
     }
     let (cpu, begun) = (bench.cpu_ms()?, Instant::now());
     let readers = Readers::open(&bench, &vec![reader; 1_000], Some(&cursor)).await?;
@@ -219,15 +221,16 @@ async fn commit(on_postgres: bool) -> Result<()> {
     let postgres = if on_postgres { Some(Postgres::start()?) } else { None };
     let database = postgres.as_ref().map(Postgres::database).transpose()?;
     let bench = Bench::start(database.as_deref()).await?;
+    let people = bench.writers(&[bench.general; 256]).await?;
     for writers in [1, 16, 64, 256] {
         let count = Arc::new(AtomicU64::new(0));
         let until = Instant::now() + Duration::from_secs(5);
         let mut tasks = JoinSet::new();
-        for _ in 0..writers {
-            let (bench, count) = (bench.clone(), count.clone());
+        for writer in &people[..writers] {
+            let (bench, count, writer) = (bench.clone(), count.clone(), writer.clone());
             tasks.spawn(async move {
                 while Instant::now() < until {
-                    bench.post(bench.general).await?;
+                    bench.post(&writer).await?;
                     count.fetch_add(1, Ordering::Relaxed);
                 }
                 anyhow::Ok(())
@@ -256,6 +259,13 @@ struct Bench {
 #[derive(Clone)]
 struct Person {
     token: String,
+}
+
+/// Somebody who posts to a circle.
+#[derive(Clone)]
+struct Writer {
+    person: Person,
+    circle: CircleId,
 }
 
 impl Drop for Bench {
@@ -309,27 +319,38 @@ impl Bench {
         join(&self.http, self.port, &self.invite, name).await
     }
 
+    /// People who joined a circle each.
+    async fn writers(&self, circles: &[CircleId]) -> Result<Vec<Writer>> {
+        let mut writers = Vec::new();
+        for (n, circle) in circles.iter().enumerate() {
+            let person = self.person(&format!("Writer {n}")).await?;
+            self.post_nothing(&format!("v1/circles/{circle}/join"), &person.token).await?;
+            writers.push(Writer { person, circle: *circle });
+        }
+        Ok(writers)
+    }
+
     async fn create(&self, name: &str) -> Result<CircleId> {
         let id = CircleId::new();
         let create = CreateCircle { id, name: name.to_owned(), topic: String::new(), access: CircleKind::Open };
-        self.send("v1/circles", &create).await?;
+        self.send("v1/circles", &self.owner, &create).await?;
         Ok(id)
     }
 
     /// Posts a message that says when it was sent.
-    async fn post(&self, circle: CircleId) -> Result<()> {
+    async fn post(&self, from: &Writer) -> Result<()> {
         let mut text = format!("t={} ", now_us());
         text.push_str(&"x".repeat(TEXT_BYTES - text.len()));
         let post = PostMessage { id: MessageId::new(), text, reply_to: None, written_at: None };
-        self.send(&format!("v1/circles/{circle}/messages"), &post).await
+        self.send(&format!("v1/circles/{}/messages", from.circle), &from.person, &post).await
     }
 
-    /// Posts at a rate for a while, and waits for the answers; how many, and how long that took.
+    /// Posts at a rate for a while, in turn, and waits for the answers; how many, and how long that took.
     async fn keep_posting(
         self: &Arc<Self>,
         rate: u32,
         seconds: Duration,
-        circle: impl Fn(usize) -> CircleId,
+        writers: &[Writer],
     ) -> Result<(usize, Duration)> {
         let begun = Instant::now();
         let mut pace = tokio::time::interval(Duration::from_secs_f64(1.0 / f64::from(rate)));
@@ -337,8 +358,8 @@ impl Bench {
         let mut posts = JoinSet::new();
         while begun.elapsed() < seconds {
             pace.tick().await;
-            let (bench, circle) = (self.clone(), circle(posted));
-            posts.spawn(async move { bench.post(circle).await });
+            let (bench, writer) = (self.clone(), writers[posted % writers.len()].clone());
+            posts.spawn(async move { bench.post(&writer).await });
             posted += 1;
         }
         while let Some(answered) = posts.join_next().await {
@@ -348,22 +369,17 @@ impl Bench {
     }
 
     /// What posting costs that nobody reads: the part of the other figures that is not delivering.
-    async fn posting_alone(
-        self: &Arc<Self>,
-        rate: u32,
-        seconds: Duration,
-        circle: impl Fn(usize) -> CircleId,
-    ) -> Result<()> {
+    async fn posting_alone(self: &Arc<Self>, rate: u32, seconds: Duration, writers: &[Writer]) -> Result<()> {
         let cpu = self.cpu_ms()?;
-        let (posted, _) = self.keep_posting(rate, seconds, circle).await?;
+        let (posted, _) = self.keep_posting(rate, seconds, writers).await?;
         #[expect(clippy::cast_precision_loss, reason = "figures for people")]
         let each = (self.cpu_ms()? - cpu) as f64 / posted as f64;
         println!("posting alone, {rate}/s: {each:.2} ms of processor time for each message");
         Ok(())
     }
 
-    async fn send(&self, path: &str, body: &impl serde::Serialize) -> Result<()> {
-        let request = self.http.post(format!("http://127.0.0.1:{}/{path}", self.port)).bearer_auth(&self.owner.token);
+    async fn send(&self, path: &str, person: &Person, body: &impl serde::Serialize) -> Result<()> {
+        let request = self.http.post(format!("http://127.0.0.1:{}/{path}", self.port)).bearer_auth(&person.token);
         request.json(body).send().await?.error_for_status()?;
         Ok(())
     }
@@ -495,12 +511,12 @@ impl Readers {
         what: &str,
         rate: u32,
         seconds: Duration,
-        circle: impl Fn(usize) -> CircleId,
+        writers: &[Writer],
     ) -> Result<bool> {
         let late = || self.counts.late_us.lock().unwrap_or_else(PoisonError::into_inner);
         late().clear();
         let (deliveries, bytes, cpu) = (self.deliveries(), self.counts.bytes.load(Ordering::Relaxed), bench.cpu_ms()?);
-        let (posted, took) = bench.keep_posting(rate, seconds, circle).await?;
+        let (posted, took) = bench.keep_posting(rate, seconds, writers).await?;
         // The last ones are on their way.
         tokio::time::sleep(Duration::from_millis(500)).await;
         let (deliveries, bytes, cpu) =
