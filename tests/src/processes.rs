@@ -93,6 +93,22 @@ impl AppProcesses {
         self.tree()?.into_iter().find(is_page).context("the app has a page")
     }
 
+    /// The threads of the app's own process that run before all others of the machine, by name.
+    pub fn real_time(&self) -> Result<Vec<String>> {
+        let mut all = Vec::new();
+        for thread in fs::read_dir(format!("/proc/{}/task", self.pid))? {
+            let thread = thread?.path();
+            // It may have ended since it was listed.
+            let Ok(text) = fs::read_to_string(thread.join("stat")) else { continue };
+            let (name, fields) = text.rsplit_once(") ").context("the name is in brackets")?;
+            // rt_priority: proc(5).
+            if fields.split_whitespace().nth(37).context("the kernel says how it is scheduled")? != "0" {
+                all.push(name.rsplit('(').next().unwrap_or_default().to_owned());
+            }
+        }
+        Ok(all)
+    }
+
     /// The proportional share of each process, with its name.
     pub fn memory_kib(&self) -> Result<Vec<(String, u64)>> {
         let mut all = Vec::new();
@@ -108,12 +124,38 @@ impl AppProcesses {
     }
 }
 
-/// How long the main thread of a process ran on a processor, and how long it could have but waited for one.
-pub fn scheduled(pid: u32) -> Result<(Duration, Duration)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
-    let mut ns = text.split_whitespace().map(str::parse);
-    let mut next = || anyhow::Ok(Duration::from_nanos(ns.next().context("the kernel counts times")??));
-    Ok((next()?, next()?))
+/// What became of a thread's time up to a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Scheduled {
+    /// It ran on a processor.
+    pub ran: Duration,
+    /// It could have run, but others had the processors.
+    pub waited: Duration,
+    /// The host of a virtual machine had processors, of all that there are. In hundredths of a second.
+    pub stolen: Duration,
+}
+
+impl Scheduled {
+    /// The main thread of a process, since it started; what was stolen is counted from the start of the machine.
+    pub fn of(pid: u32) -> Result<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
+        let mut ns = text.split_whitespace().map(str::parse);
+        let mut next = || anyhow::Ok(Duration::from_nanos(ns.next().context("the kernel counts times")??));
+        let (ran, waited) = (next()?, next()?);
+        // user, nice, system, idle, iowait, irq, softirq, steal: proc(5).
+        let stat = fs::read_to_string("/proc/stat")?;
+        let stolen: u64 = stat.split_whitespace().nth(8).context("the kernel says what was stolen")?.parse()?;
+        Ok(Self { ran, waited, stolen: Duration::from_millis(10 * stolen) })
+    }
+
+    /// What became of the time from an earlier moment to this one.
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            ran: self.ran.saturating_sub(before.ran),
+            waited: self.waited.saturating_sub(before.waited),
+            stolen: self.stolen.saturating_sub(before.stolen),
+        }
+    }
 }
 
 /// Sends processes a signal, at once: `KILL`, `STOP` …

@@ -194,10 +194,15 @@ async fn a_page_whose_process_ends_is_loaded_anew() -> Result<()> {
     };
     let before = unread(None).await?;
     let processes = AppProcesses::find(&ada)?;
+    let no_thread_before_others = async || {
+        wait_for("no thread to run before others", async || Ok(processes.real_time()?.is_empty().then_some(()))).await
+    };
+    no_thread_before_others().await?;
     let ended = processes.page()?;
     processes::signal(&[ended], "KILL")?;
     wait_for("another page", async || Ok(processes.page().ok().filter(|it| *it != ended))).await?;
     unread(Some(&before)).await?;
+    no_thread_before_others().await?;
     app::quit(&ada)?;
     assert!(wait_for("the app to end", async || Ok(app.try_wait()?)).await?.success());
     bob.close().await;

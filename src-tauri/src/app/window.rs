@@ -59,6 +59,8 @@ pub fn open<R: Runtime>(app: &AppHandle<R>, data_dir: &Path) -> tauri::Result<()
     stay_when_closed(&window, data_dir);
     #[cfg(target_os = "linux")]
     outlive_the_page(&window)?;
+    #[cfg(target_os = "linux")]
+    run_no_thread_before_others(&window)?;
     window.show()
 }
 
@@ -126,6 +128,40 @@ fn outlive_the_page<R: Runtime>(window: &WebviewWindow<R>) -> tauri::Result<()> 
             gtk::glib::timeout_add_local_once(wait, move || page.reload());
         });
     })
+}
+
+/// `WebKit` makes its threads that receive what the page sends real-time ones where it may (`RealTimeThreads.cpp`), and the locks
+/// of its allocator spin. So when one of them comes while the window's thread holds such a lock, on the same processor, it
+/// keeps the window from running until the kernel moves that to another: 60 to 210 ms were measured with two processors.
+/// Each load may have begun a process, and with it such a thread.
+#[cfg(target_os = "linux")]
+fn run_no_thread_before_others<R: Runtime>(window: &WebviewWindow<R>) -> tauri::Result<()> {
+    use webkit2gtk::{LoadEvent, WebViewExt};
+
+    window.with_webview(|it| {
+        it.inner().connect_load_changed(|_, event| {
+            if event == LoadEvent::Finished {
+                tauri::async_runtime::spawn_blocking(|| {
+                    if let Err(error) = schedule_as_others() {
+                        tracing::debug!(%error, "some threads of the window run before others");
+                    }
+                });
+            }
+        });
+    })
+}
+
+/// Gives all threads of this process the usual policy; how nice each is stays. There is no call for it that is safe in
+/// Rust's sense; `chrt` comes with util-linux, as `mount` does.
+#[cfg(target_os = "linux")]
+fn schedule_as_others() -> std::io::Result<()> {
+    let mut chrt = std::process::Command::new("chrt");
+    chrt.args(["--all-tasks", "--other", "--pid", "0", &std::process::id().to_string()]);
+    let done = chrt.output()?;
+    if done.status.success() {
+        return Ok(());
+    }
+    Err(std::io::Error::other(String::from_utf8_lossy(&done.stderr).trim().to_owned()))
 }
 
 /// Closing the window leaves the app where its icon is to be seen, so that messages go on arriving and are notified of.

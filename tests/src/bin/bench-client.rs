@@ -24,7 +24,7 @@ use circles_tests::{
     app,
     beginning::{join_circles, joined},
     driver::{self, Driver},
-    processes::{AppProcesses, scheduled},
+    processes::{AppProcesses, Scheduled},
     relay::{self, RelayProcess},
     screen::Screen,
     wait_for,
@@ -111,23 +111,13 @@ struct Run {
     window: Block,
 }
 
-/// A time in which a thread did nothing else; the rest of it the thread waited for other things.
+/// A time in which a thread did nothing else; what is left of it the thread waited for other things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Block {
     took: Duration,
-    /// It ran on a processor.
-    ran: Duration,
-    /// It could have run, but others had the processors.
-    waited: Duration,
-}
-
-/// How long a thread ran and how long it waited, from its start: see [`scheduled`].
-type Spent = (Duration, Duration);
-
-impl Block {
-    fn new(took: Duration, before: Spent, after: Spent) -> Self {
-        Self { took, ran: after.0.saturating_sub(before.0), waited: after.1.saturating_sub(before.1) }
-    }
+    of_it: Scheduled,
+    /// When it ended, since 1970: for whoever records what else the machine did.
+    until: Duration,
 }
 
 /// A relay, a cache and a base of both to which every run returns.
@@ -353,16 +343,10 @@ fn head_pos(dir: &Path, circle: &str) -> Result<i64> {
     Ok(campus.query_row(sql, [circle], |row| row.get(0))?)
 }
 
-/// What the kernel says of a process's main thread, all along.
+/// What the kernel says of a process's main thread, all along: at which moments, in ms since 1970.
 struct Scheduling {
     stop: mpsc::Sender<()>,
-    watching: JoinHandle<Result<Vec<Scheduled>>>,
-}
-
-/// What the kernel said at a moment, in ms since 1970.
-struct Scheduled {
-    at: f64,
-    spent: Spent,
+    watching: JoinHandle<Result<Vec<(f64, Scheduled)>>>,
 }
 
 impl Scheduling {
@@ -371,8 +355,8 @@ impl Scheduling {
         let watching = std::thread::spawn(move || {
             let mut all = Vec::new();
             while stopped.recv_timeout(SCHEDULED_EVERY) == Err(RecvTimeoutError::Timeout) {
-                let spent = scheduled(pid)?;
-                all.push(Scheduled { at: now_ms(), spent });
+                let so_far = Scheduled::of(pid)?;
+                all.push((now_ms(), so_far));
             }
             Ok(all)
         });
@@ -383,17 +367,19 @@ impl Scheduling {
     fn during(self, (from, until): (f64, f64)) -> Result<Block> {
         drop(self.stop);
         let all = self.watching.join().map_err(|_| anyhow::anyhow!("the watch ended"))??;
-        let at = |when: f64| all.iter().min_by(|a, b| (a.at - when).abs().total_cmp(&(b.at - when).abs()));
-        let (before, after) = at(from).zip(at(until)).context("the page's thread was watched")?;
-        Ok(Block::new(Duration::from_secs_f64((until - from) / 1_000.0), before.spent, after.spent))
+        let at = |when: f64| all.iter().min_by(|a, b| (a.0 - when).abs().total_cmp(&(b.0 - when).abs()));
+        let ((_, before), (_, after)) = at(from).zip(at(until)).context("the page's thread was watched")?;
+        let took = Duration::from_secs_f64((until - from) / 1_000.0);
+        Ok(Block { took, of_it: after.since(before), until: Duration::from_secs_f64(until / 1_000.0) })
     }
 }
 
 /// How long the window of a process took to answer, and what its main thread did meanwhile.
 fn ping(screen: &Screen, window: u32) -> Result<Block> {
-    let before = scheduled(window)?;
+    let before = Scheduled::of(window)?;
     let took = screen.ping(window)?;
-    Ok(Block::new(took, before, scheduled(window)?))
+    let of_it = Scheduled::of(window)?.since(&before);
+    Ok(Block { took, of_it, until: Duration::from_secs_f64(now_ms() / 1_000.0) })
 }
 
 /// Processor time so far, in ms. The kernel counts in 10 ms.
@@ -513,8 +499,8 @@ fn print(table: &[(usize, Vec<Run>)]) {
             seconds(&|it| it.web_cpu_ms),
             runs.iter().map(|it| it.memory_mib).max().unwrap_or_default(),
             block(&|it| it.page.took),
-            block(&|it| it.page.ran),
-            block(&|it| it.page.waited),
+            block(&|it| it.page.of_it.ran),
+            block(&|it| it.page.of_it.waited),
             block(&|it| it.window.took),
         );
     }

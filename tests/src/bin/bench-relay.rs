@@ -1,7 +1,7 @@
 //! Measures the relay: what fan-out costs, how late messages are, what a stream takes in memory, how a storm of reconnects
 //! passes, and how many messages a second are committed. `make bench-relay` runs it.
 //!
-//! The relay has a core of its own, the readers and writers have the other, so that its processor time is its own.
+//! The relay has a core of its own, the readers and writers have the others, so that its processor time is its own.
 
 use std::{
     fs,
@@ -52,6 +52,7 @@ struct Options {
 #[tokio::main]
 async fn main() -> Result<()> {
     let options = Options::parse();
+    stay_off_the_relays_core()?;
     drop(rustls::crypto::ring::default_provider().install_default());
     let wanted = |name: &str| options.only.as_deref().is_none_or(|only| name.contains(only));
     let seconds = Duration::from_secs(options.seconds);
@@ -78,6 +79,16 @@ async fn main() -> Result<()> {
             commit(database).await?;
         }
     }
+    Ok(())
+}
+
+/// Moves this program to the cores that the relay does not have.
+fn stay_off_the_relays_core() -> Result<()> {
+    let cores = std::thread::available_parallelism()?.get();
+    ensure!(cores > 1, "the relay needs a core of its own");
+    let mut moved = Command::new("taskset");
+    moved.args(["--all-tasks", "--pid", "--cpu-list", &format!("1-{}", cores - 1), &std::process::id().to_string()]);
+    ensure!(moved.stdout(Stdio::null()).status()?.success(), "taskset failed");
     Ok(())
 }
 
