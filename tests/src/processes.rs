@@ -149,6 +149,7 @@ impl Scheduled {
     }
 
     /// What became of the time from an earlier moment to this one.
+    #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         Self {
             ran: self.ran.saturating_sub(before.ran),

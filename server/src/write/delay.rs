@@ -51,15 +51,18 @@ impl CommitDelay {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::iter;
+
     use circles_protocol::PersonId;
 
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn somebody() -> Option<Who> {
-        Some(Who { person: PersonId::new(), device: DeviceId::new() })
+    /// A device that nobody knows.
+    pub fn somebody() -> Who {
+        Who { person: PersonId::new(), device: DeviceId::new() }
     }
 
     /// How many commits are made in a second in which a command of somebody else comes every so often.
@@ -72,7 +75,7 @@ mod tests {
                 ready = Some(now + delay.wait(now));
             }
             if ready.is_some_and(|it| it <= now) {
-                delay.begin([somebody()].into_iter(), now);
+                delay.begin(iter::once(Some(somebody())), now);
                 commits += 1;
                 ready = None;
             }
@@ -94,7 +97,7 @@ mod tests {
         let now = Instant::now();
         let mut delay = CommitDelay::new(now);
         for _ in 0..10_000 {
-            delay.begin(std::iter::empty(), now);
+            delay.begin(iter::empty(), now);
         }
         assert_eq!(delay.wait(now), COMMIT_EVERY);
         assert_eq!(delay.wait(now + COMMIT_EVERY), Duration::ZERO);
@@ -105,11 +108,11 @@ mod tests {
     fn who_was_answered_just_now_hurries_and_so_does_what_is_of_nobody() {
         let now = Instant::now();
         let mut delay = CommitDelay::new(now);
-        let (one, other) = (somebody(), somebody());
+        let (one, other) = (Some(somebody()), Some(somebody()));
         assert!(!delay.hurries(one) && delay.hurries(None));
         delay.begin([one, None].into_iter(), now);
         assert!(delay.hurries(one) && !delay.hurries(other));
-        delay.begin([other].into_iter(), now);
+        delay.begin(iter::once(other), now);
         assert!(!delay.hurries(one) && delay.hurries(other));
     }
 }

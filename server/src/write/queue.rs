@@ -49,18 +49,12 @@ impl Queue {
 mod tests {
     use std::time::Duration;
 
-    use circles_protocol::{DeviceId, PersonId};
-
     use super::*;
     use crate::{
         access::Who,
         limits::{COMMIT_EVERY, COMMITS_AT_ONCE},
-        write::{Reads, Tx, command::Job},
+        write::{Reads, Tx, command::Job, delay::tests::somebody},
     };
-
-    fn somebody() -> Who {
-        Who { person: PersonId::new(), device: DeviceId::new() }
-    }
 
     fn command(of: Option<Who>) -> Box<dyn Command> {
         Box::new(Job::new(Reads { who: of, ..Reads::default() }, |_: &mut Tx<'_>| Ok(())).0)
