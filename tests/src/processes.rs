@@ -59,7 +59,7 @@ impl AppProcesses {
         let mut tree = HashSet::from([self.pid]);
         loop {
             let before = tree.len();
-            for pid in processes()? {
+            for pid in numbers_in("/proc")? {
                 // It may have ended since it was listed.
                 let Ok(stat) = stat(pid) else { continue };
                 if stat[1].parse().is_ok_and(|parent| tree.contains(&parent)) {
@@ -93,20 +93,11 @@ impl AppProcesses {
         self.tree()?.into_iter().find(is_page).context("the app has a page")
     }
 
-    /// The threads of the app's own process that run before all others of the machine, by name.
-    pub fn real_time(&self) -> Result<Vec<String>> {
-        let mut all = Vec::new();
-        for thread in fs::read_dir(format!("/proc/{}/task", self.pid))? {
-            let thread = thread?.path();
-            // It may have ended since it was listed.
-            let Ok(text) = fs::read_to_string(thread.join("stat")) else { continue };
-            let (name, fields) = text.rsplit_once(") ").context("the name is in brackets")?;
-            // rt_priority: proc(5).
-            if fields.split_whitespace().nth(37).context("the kernel says how it is scheduled")? != "0" {
-                all.push(name.rsplit('(').next().unwrap_or_default().to_owned());
-            }
-        }
-        Ok(all)
+    /// Whether a thread of the app's own process runs before all others of the machine.
+    pub fn is_real_time(&self) -> Result<bool> {
+        // A thread has its own line by its number, too. It may have ended since it was listed.
+        let threads = numbers_in(&format!("/proc/{}/task", self.pid))?.into_iter().filter_map(|tid| stat(tid).ok());
+        Ok(threads.map(|it| it[37].parse::<u32>()).collect::<Result<Vec<_>, _>>()?.iter().any(|it| *it > 0))
     }
 
     /// The proportional share of each process, with its name.
@@ -131,31 +122,21 @@ pub struct Scheduled {
     pub ran: Duration,
     /// It could have run, but others had the processors.
     pub waited: Duration,
-    /// The host of a virtual machine had processors, of all that there are. In hundredths of a second.
-    pub stolen: Duration,
 }
 
 impl Scheduled {
-    /// The main thread of a process, since it started; what was stolen is counted from the start of the machine.
+    /// The main thread of a process, since it started.
     pub fn of(pid: u32) -> Result<Self> {
         let text = fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
         let mut ns = text.split_whitespace().map(str::parse);
         let mut next = || anyhow::Ok(Duration::from_nanos(ns.next().context("the kernel counts times")??));
-        let (ran, waited) = (next()?, next()?);
-        // user, nice, system, idle, iowait, irq, softirq, steal: proc(5).
-        let stat = fs::read_to_string("/proc/stat")?;
-        let stolen: u64 = stat.split_whitespace().nth(8).context("the kernel says what was stolen")?.parse()?;
-        Ok(Self { ran, waited, stolen: Duration::from_millis(10 * stolen) })
+        Ok(Self { ran: next()?, waited: next()? })
     }
 
     /// What became of the time from an earlier moment to this one.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
-        Self {
-            ran: self.ran.saturating_sub(before.ran),
-            waited: self.waited.saturating_sub(before.waited),
-            stolen: self.stolen.saturating_sub(before.stolen),
-        }
+        Self { ran: self.ran.saturating_sub(before.ran), waited: self.waited.saturating_sub(before.waited) }
     }
 }
 
@@ -171,13 +152,14 @@ fn has_ended(pid: u32) -> bool {
     stat(pid).map_or(true, |it| it[0] == "Z")
 }
 
-fn processes() -> Result<Vec<u32>> {
-    let names = fs::read_dir("/proc")?.filter_map(|it| it.ok()?.file_name().into_string().ok());
+/// The processes, or threads, that a directory of the kernel lists.
+fn numbers_in(dir: &str) -> Result<Vec<u32>> {
+    let names = fs::read_dir(dir)?.filter_map(|it| it.ok()?.file_name().into_string().ok());
     Ok(names.filter_map(|name| name.parse().ok()).collect())
 }
 
-/// The fields of `/proc/PID/stat` after the name: the state is 0, the parent 1, the times 11 and 12, the start 19
-/// (proc(5) counts from 3 there). Times are in hundredths of a second (`USER_HZ`).
+/// The fields of `/proc/PID/stat` after the name: the state is 0, the parent 1, the times 11 and 12, the start 19, the
+/// real-time priority 37 (proc(5) counts from 3 there). Times are in hundredths of a second (`USER_HZ`).
 fn stat(pid: u32) -> Result<Vec<String>> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_, fields) = text.rsplit_once(") ").context("the name is in brackets")?;

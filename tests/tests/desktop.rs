@@ -195,7 +195,7 @@ async fn a_page_whose_process_ends_is_loaded_anew() -> Result<()> {
     let before = unread(None).await?;
     let processes = AppProcesses::find(&ada)?;
     let no_thread_before_others = async || {
-        wait_for("no thread to run before others", async || Ok(processes.real_time()?.is_empty().then_some(()))).await
+        wait_for("no thread to run before others", async || Ok((!processes.is_real_time()?).then_some(()))).await
     };
     no_thread_before_others().await?;
     let ended = processes.page()?;

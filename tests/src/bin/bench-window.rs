@@ -53,11 +53,9 @@ async fn main() -> Result<()> {
         }
         // After a minute the driver's own way of closing a window leaves the app as it is; people close it by the window
         // manager, which works.
-        circles_tests::app::quit(&data)?;
-        drop((page, driver));
         // While it still closes, a new start would only wake it.
-        circles_tests::wait_for("the app to end", async || Ok(circles_tests::app::pid(&data)?.is_none().then_some(())))
-            .await?;
+        app.quit().await?;
+        drop((page, driver));
     }
     painted_ms.sort_by(f64::total_cmp);
     println!("painted: median {:.0} ms, worst {:.0} ms", painted_ms[painted_ms.len() / 2], painted_ms[starts - 1]);
