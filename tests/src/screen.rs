@@ -10,13 +10,17 @@ use x11rb::{
         Event,
         xproto::{
             Atom, AtomEnum, ChangeWindowAttributesAux, ClientMessageEvent, ConnectionExt, EventMask, InputFocus,
-            MapState, Window,
+            KEY_PRESS_EVENT, KEY_RELEASE_EVENT, Keycode, MapState, Window,
         },
+        xtest::ConnectionExt as _,
     },
     rust_connection::RustConnection,
 };
 
 use crate::PATIENCE;
+
+/// The left Shift key, as X names keys (X11/keysymdef.h).
+const SHIFT: u32 = 0xffe1;
 
 /// The display of `scripts/with-display`.
 pub struct Screen {
@@ -80,6 +84,22 @@ impl Screen {
         let window = self.window(pid)?.context("the process has no window")?;
         self.x.set_input_focus(InputFocus::POINTER_ROOT, window, CURRENT_TIME)?.check()?;
         Ok(())
+    }
+
+    /// The code of the Shift key, which can be pressed anywhere without anything being written.
+    pub fn shift(&self) -> Result<Keycode> {
+        let (first, last) = (self.x.setup().min_keycode, self.x.setup().max_keycode);
+        let mapping = self.x.get_keyboard_mapping(first, last - first + 1)?.reply()?;
+        let mut of_keys = mapping.keysyms.chunks(mapping.keysyms_per_keycode.into());
+        let at = of_keys.position(|it| it.contains(&SHIFT)).context("there is no Shift key")?;
+        Ok(first + Keycode::try_from(at)?)
+    }
+
+    /// Presses a key or releases it, as a hand on the keyboard does: whichever window has the keyboard is told.
+    pub fn key(&self, key: Keycode, down: bool) -> Result<()> {
+        let what = if down { KEY_PRESS_EVENT } else { KEY_RELEASE_EVENT };
+        self.x.xtest_fake_input(what, key, CURRENT_TIME, self.root, 0, 0, 0)?;
+        Ok(self.x.flush()?)
     }
 
     /// The window of a process that can be closed; its helpers have none of the protocols.

@@ -9,11 +9,7 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{self, RecvTimeoutError},
-    },
+    sync::mpsc::{self, RecvTimeoutError},
     thread::JoinHandle,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -49,6 +45,8 @@ const MEMORY_EVERY: Duration = Duration::from_millis(500);
 const SCHEDULED_EVERY: Duration = Duration::from_millis(4);
 /// How often the window is pinged.
 const PING_EVERY: Duration = Duration::from_millis(10);
+/// How often a key is pressed or released. The web view hands on one such event after the other.
+const KEY_EVERY: Duration = Duration::from_millis(20);
 
 #[derive(Parser)]
 struct Options {
@@ -105,7 +103,9 @@ struct Run {
     web_cpu_ms: u64,
     /// The most memory (PSS) of all of them.
     memory_mib: u64,
-    /// The longest time in which the page could not do anything.
+    /// The longest time until the page was told of a key that was pressed: what a person who types notices.
+    key_waited: Duration,
+    /// The longest time in which no timer of the page ran.
     page: Block,
     /// The same of GTK's main loop, by its answers to pings.
     window: Block,
@@ -203,9 +203,16 @@ impl Scene {
         let woke_ms = now_ms();
         processes.go_on()?;
 
-        let scheduling = Scheduling::watch(processes.page()?);
-        let screen = Screen::open()?;
+        let of_page = processes.page()?;
+        let scheduling = Watch::start(SCHEDULED_EVERY, move || Scheduled::of(of_page));
+        let (screen, keyboard) = (Screen::open()?, Screen::open()?);
         let pings = Watch::start(PING_EVERY, move || ping(&screen, window));
+        let shift = keyboard.shift()?;
+        let mut down = false;
+        let keys = Watch::start(KEY_EVERY, move || {
+            down = !down;
+            keyboard.key(shift, down)
+        });
         let of_app = AppProcesses::find(&data)?;
         let memory = Watch::start(MEMORY_EVERY, move || Ok(of_app.memory_kib()?.iter().map(|it| it.1).sum::<u64>()));
         let complete_ms = wait_until_complete(&data, woke_ms, head_pos)? - woke_ms;
@@ -224,7 +231,8 @@ impl Scene {
                 anyhow::bail!("{error:#}; the page shows {}", page.execute(SHOWN, Vec::new()).await?)
             }
         };
-        let blocked = scheduling.during(seen.longest_block(woke_ms))?;
+        let blocked = during(&scheduling.end()?, seen.longest_block(woke_ms))?;
+        let key_waited = key_waited(&page, &keys.end()?).await?;
         let window_blocked = pings.most()?;
         let memory_mib = memory.most()? / 1024;
         processes.quit().await?;
@@ -236,18 +244,21 @@ impl Scene {
             app_cpu_ms: used.app - cpu.app,
             web_cpu_ms: used.web - cpu.web,
             memory_mib,
+            key_waited,
             page: blocked,
             window: window_blocked,
         })
     }
 }
 
-/// Notes in the page, by its own clock in ms since 1970: when messages are painted, and each time in which it did not get to
-/// run for long. The interval is its heartbeat; a frame is painted when the task after it runs.
+/// Notes in the page, by its own clock in ms since 1970: when messages are painted, when it is told of keys, and each time in
+/// which no timer ran for long. The interval is its heartbeat; a frame is painted when the task after it runs. As a person's
+/// hand does, a press of a button comes between two pieces of work.
 const PROBE: &str = r#"
     const [held, head, jump] = arguments;
     const clock = () => performance.timeOrigin + performance.now();
-    const bench = (window.bench = { first: null, newest: null, blocks: [] });
+    const bench = (window.bench = { first: null, newest: null, blocks: [], keys: [] });
+    for (const what of ['keydown', 'keyup']) addEventListener(what, () => bench.keys.push(clock()), true);
     const noted = new Set();
     const onScreen = (seq) => {
         const box = document.querySelector(`[role=log] article[data-seq="${seq}"]`)?.getBoundingClientRect();
@@ -265,7 +276,7 @@ const PROBE: &str = r#"
         const button = jump && !noted.has('jump') && document.querySelector('button[aria-label^="Jump to latest, "]');
         if (!button) return;
         noted.add('jump');
-        button.click();
+        setTimeout(() => button.click());
     };
     new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true });
     let before = clock();
@@ -288,7 +299,7 @@ const SHOWN: &str = "
     });
     const others = [...document.querySelectorAll('[role=log] button, [role=log] [role=separator], header, [aria-label^=\"Jump to latest\"], [aria-label^=\"First unread\"]')];
     return { all: seqs([all[0], all.at(-1)].filter(Boolean)), on: seqs(on), focus: document.hasFocus(),
-        others: others.map((it) => it.textContent.trim()).filter(Boolean), bench: { ...window.bench, blocks: [] } };
+        others: others.map((it) => it.textContent.trim()).filter(Boolean), bench: { ...window.bench, blocks: [], keys: [] } };
 ";
 
 /// What [`PROBE`] noted.
@@ -343,35 +354,25 @@ fn head_pos(dir: &Path, circle: &str) -> Result<i64> {
     Ok(campus.query_row(sql, [circle], |row| row.get(0))?)
 }
 
-/// What the kernel says of a process's main thread, all along: at which moments, in ms since 1970.
-struct Scheduling {
-    stop: mpsc::Sender<()>,
-    watching: JoinHandle<Result<Vec<(f64, Scheduled)>>>,
+/// What a thread did between two moments, of what the kernel said all along.
+fn during(all: &[(f64, Scheduled)], (from, until): (f64, f64)) -> Result<Block> {
+    let at = |when: f64| all.iter().min_by(|a, b| (a.0 - when).abs().total_cmp(&(b.0 - when).abs()));
+    let ((_, before), (_, after)) = at(from).zip(at(until)).context("the thread was watched")?;
+    let took = Duration::from_secs_f64((until - from) / 1_000.0);
+    Ok(Block { took, of_it: after.since(before), until: Duration::from_secs_f64(until / 1_000.0) })
 }
 
-impl Scheduling {
-    fn watch(pid: u32) -> Self {
-        let (stop, stopped) = mpsc::channel();
-        let watching = std::thread::spawn(move || {
-            let mut all = Vec::new();
-            while stopped.recv_timeout(SCHEDULED_EVERY) == Err(RecvTimeoutError::Timeout) {
-                let so_far = Scheduled::of(pid)?;
-                all.push((now_ms(), so_far));
-            }
-            Ok(all)
-        });
-        Self { stop, watching }
-    }
-
-    /// What the thread did between two moments, and ends.
-    fn during(self, (from, until): (f64, f64)) -> Result<Block> {
-        drop(self.stop);
-        let all = self.watching.join().map_err(|_| anyhow::anyhow!("the watch ended"))??;
-        let at = |when: f64| all.iter().min_by(|a, b| (a.0 - when).abs().total_cmp(&(b.0 - when).abs()));
-        let ((_, before), (_, after)) = at(from).zip(at(until)).context("the page's thread was watched")?;
-        let took = Duration::from_secs_f64((until - from) / 1_000.0);
-        Ok(Block { took, of_it: after.since(before), until: Duration::from_secs_f64(until / 1_000.0) })
-    }
+/// The longest time from pressing or releasing a key until the page was told, once it was told of all.
+async fn key_waited(page: &Client, keys: &[(f64, ())]) -> Result<Duration> {
+    let told: Vec<f64> = wait_for("the page to be told of all keys", async || {
+        let told: Vec<f64> = serde_json::from_value(page.execute("return window.bench.keys", Vec::new()).await?)?;
+        Ok((told.len() >= keys.len()).then_some(told))
+    })
+    .await?;
+    ensure!(told.len() == keys.len(), "the page was told of {} keys and not of {}", told.len(), keys.len());
+    let waited = keys.iter().zip(&told).map(|(key, told)| told - key.0).max_by(f64::total_cmp);
+    // The page's clock counts whole ms.
+    Ok(Duration::from_secs_f64(waited.context("a key was pressed")?.max(0.0) / 1_000.0))
 }
 
 /// How long the window of a process took to answer, and what its main thread did meanwhile.
@@ -396,31 +397,36 @@ impl Cpu {
     }
 }
 
-/// Watches on a thread of its own until it is asked for the result.
+/// Looks again and again on a thread of its own, until it is asked for what it saw: with the moments at which it began to
+/// look, in ms since 1970.
 struct Watch<T> {
-    stop: Arc<AtomicBool>,
-    watching: JoinHandle<Result<T>>,
+    stop: mpsc::Sender<()>,
+    watching: JoinHandle<Result<Vec<(f64, T)>>>,
 }
 
-impl<T: Ord + Default + Send + 'static> Watch<T> {
-    /// Looks again and again; the largest of what was found is the result.
+impl<T: Send + 'static> Watch<T> {
     fn start(every: Duration, mut look: impl FnMut() -> Result<T> + Send + 'static) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
+        let (stop, stopped) = mpsc::channel();
         let watching = std::thread::spawn(move || {
-            let mut most = T::default();
-            while !stopped.load(Ordering::Relaxed) {
-                most = most.max(look()?);
-                std::thread::sleep(every);
+            let mut all = Vec::new();
+            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                all.push((now_ms(), look()?));
             }
-            Ok(most)
+            Ok(all)
         });
         Self { stop, watching }
     }
 
-    fn most(self) -> Result<T> {
-        self.stop.store(true, Ordering::Relaxed);
+    fn end(self) -> Result<Vec<(f64, T)>> {
+        drop(self.stop);
         self.watching.join().map_err(|_| anyhow::anyhow!("the watch ended"))?
+    }
+
+    fn most(self) -> Result<T>
+    where
+        T: Ord + Default,
+    {
+        Ok(self.end()?.into_iter().map(|it| it.1).max().unwrap_or_default())
     }
 }
 
@@ -467,9 +473,9 @@ fn now_ms() -> f64 {
 /// The table for `docs/performance.md`: the median, and the worst in brackets.
 fn print(table: &[(usize, Vec<Run>)]) {
     println!(
-        "| missed | first missed painted | newest painted | complete | messages/s | processor time: app, page | memory | page blocked | it ran | it waited | window blocked |"
+        "| missed | first missed painted | newest painted | complete | messages/s | processor time: app, page | memory | a key waited | page blocked | it ran | it waited | window blocked |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for (missed, runs) in table {
         let ms = |of: &dyn Fn(&Run) -> Option<f64>| {
             let mut all: Vec<f64> = runs.iter().filter_map(of).collect();
@@ -491,13 +497,14 @@ fn print(table: &[(usize, Vec<Run>)]) {
             all[all.len() / 2] as f64 / 1_000.0
         };
         println!(
-            "| {missed} | {} | {} | {} | {rate:.0} | {:.2} s, {:.2} s | {} MiB | {} | {} | {} | {} |",
+            "| {missed} | {} | {} | {} | {rate:.0} | {:.2} s, {:.2} s | {} MiB | {} | {} | {} | {} | {} |",
             ms(&|it| it.first_ms),
             ms(&|it| it.newest_ms),
             ms(&|it| Some(it.complete_ms)),
             seconds(&|it| it.app_cpu_ms),
             seconds(&|it| it.web_cpu_ms),
             runs.iter().map(|it| it.memory_mib).max().unwrap_or_default(),
+            block(&|it| it.key_waited),
             block(&|it| it.page.took),
             block(&|it| it.page.of_it.ran),
             block(&|it| it.page.of_it.waited),
