@@ -167,10 +167,6 @@ pub const ONLINE_PAGES_MAX: usize = 50;
 /// thousand messages again and again while it fills a gap.
 pub const WRITER_CACHE_KIB: i64 = 8_192;
 
-/// So many pages (16 MiB) are written to the database's log before they are copied into it: a page that changed many times
-/// meanwhile, as those of an index do while a gap is filled, is copied once.
-pub const WAL_PAGES: u32 = 4_096;
-
 /// Messages that the search's index takes in one transaction: about 10 ms in which nobody else writes.
 pub const INDEX_BATCH: u32 = 500;
 

@@ -34,7 +34,7 @@ use uuid::Uuid;
 
 use crate::{
     error::ClientError,
-    limits::{BUSY_TIMEOUT, OTHER_PROCESS_CHECK, OTHER_PROCESS_LATEST, READERS_MAX, WAL_PAGES, WRITER_CACHE_KIB},
+    limits::{BUSY_TIMEOUT, OTHER_PROCESS_CHECK, OTHER_PROCESS_LATEST, READERS_MAX, WRITER_CACHE_KIB},
     outside::Threads,
     screen::Screen,
 };
@@ -265,7 +265,6 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     // A statement that fires triggers keeps a copy of each page that it changes: not in a file, which they are written to
     // one by one.
     conn.pragma_update(None, "temp_store", "MEMORY")?;
-    conn.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(conn)
 }
