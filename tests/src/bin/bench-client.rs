@@ -233,6 +233,8 @@ impl Scene {
         };
         let blocked = during(&scheduling.end()?, seen.longest_block(woke_ms))?;
         let key_waited = key_waited(&page, &keys.end()?).await?;
+        // Whoever starts next on this display is not to find it pressed.
+        Screen::open()?.key(shift, false)?;
         let window_blocked = pings.most()?;
         let memory_mib = memory.most()? / 1024;
         processes.quit().await?;
