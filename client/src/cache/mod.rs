@@ -262,8 +262,7 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-    // A statement that fires triggers keeps a copy of each page that it changes: not in a file, which they are written to
-    // one by one.
+    // A statement that fires triggers keeps a copy of each page before it changes it: in memory, or each is a write to a file.
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(conn)

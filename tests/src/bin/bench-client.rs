@@ -360,8 +360,7 @@ fn head_pos(dir: &Path, circle: &str) -> Result<i64> {
 fn during(all: &[(f64, Scheduled)], (from, until): (f64, f64)) -> Result<Block> {
     let at = |when: f64| all.iter().min_by(|a, b| (a.0 - when).abs().total_cmp(&(b.0 - when).abs()));
     let ((_, before), (_, after)) = at(from).zip(at(until)).context("the thread was watched")?;
-    let took = Duration::from_secs_f64((until - from) / 1_000.0);
-    Ok(Block { took, of_it: after.since(before), until: Duration::from_secs_f64(until / 1_000.0) })
+    Ok(Block { took: duration(until - from), of_it: after.since(before), until: duration(until) })
 }
 
 /// The longest time from pressing or releasing a key until the page was told, once it was told of all.
@@ -374,7 +373,7 @@ async fn key_waited(page: &Client, keys: &[(f64, ())]) -> Result<Duration> {
     ensure!(told.len() == keys.len(), "the page was told of {} keys and not of {}", told.len(), keys.len());
     let waited = keys.iter().zip(&told).map(|(key, told)| told - key.0).max_by(f64::total_cmp);
     // The page's clock counts whole ms.
-    Ok(Duration::from_secs_f64(waited.context("a key was pressed")?.max(0.0) / 1_000.0))
+    Ok(duration(waited.context("a key was pressed")?.max(0.0)))
 }
 
 /// How long the window of a process took to answer, and what its main thread did meanwhile.
@@ -382,7 +381,7 @@ fn ping(screen: &Screen, window: u32) -> Result<Block> {
     let before = Scheduled::of(window)?;
     let took = screen.ping(window)?;
     let of_it = Scheduled::of(window)?.since(&before);
-    Ok(Block { took, of_it, until: Duration::from_secs_f64(now_ms() / 1_000.0) })
+    Ok(Block { took, of_it, until: duration(now_ms()) })
 }
 
 /// Processor time so far, in ms. The kernel counts in 10 ms.
@@ -466,6 +465,10 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         from.display()
     );
     Ok(())
+}
+
+fn duration(ms: f64) -> Duration {
+    Duration::from_secs_f64(ms / 1_000.0)
 }
 
 fn now_ms() -> f64 {
