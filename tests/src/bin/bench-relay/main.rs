@@ -1,0 +1,244 @@
+//! Measures the relay: what fan-out costs, how late messages are, what a stream takes in memory, how a storm of reconnects
+//! passes, and how many messages a second are committed. `make bench-relay` runs it.
+//!
+//! The relay has a core of its own, the readers and writers have the others, so that its processor time is its own.
+
+mod readers;
+mod relay;
+
+use std::{
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use circles_test_servers::Postgres;
+use clap::Parser;
+use tokio::task::JoinSet;
+
+use self::{readers::Readers, relay::Bench};
+
+/// So many people post in turn, where many do: nobody writes that often alone.
+const WRITERS: usize = 100;
+
+#[derive(Parser)]
+struct Options {
+    /// Seconds for each rate.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Only what has this word in its name: fanout, lifetimes, circles, idle, storm, resume, commit; or profile, which says
+    /// where the processor time of fan-out goes.
+    #[arg(long)]
+    only: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let options = Options::parse();
+    stay_off_the_relays_core()?;
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let wanted = |name: &str| options.only.as_deref().is_none_or(|only| name.contains(only));
+    let seconds = Duration::from_secs(options.seconds);
+    if options.only.as_deref() == Some("profile") {
+        return profile(seconds).await;
+    }
+    if wanted("fanout") {
+        fan_out(seconds).await?;
+    }
+    if wanted("lifetimes") {
+        lifetimes(seconds).await?;
+    }
+    if wanted("circles") {
+        circles(seconds).await?;
+    }
+    if wanted("idle") || wanted("storm") {
+        idle_and_storm().await?;
+    }
+    if wanted("resume") {
+        resume().await?;
+    }
+    if wanted("commit") {
+        for database in [false, true] {
+            commit(database).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves this program to the cores that the relay does not have.
+fn stay_off_the_relays_core() -> Result<()> {
+    let cores = std::thread::available_parallelism()?.get();
+    ensure!(cores > 1, "the relay needs a core of its own");
+    let mut moved = Command::new("taskset");
+    moved.args(["--all-tasks", "--pid", "--cpu-list", &format!("1-{}", cores - 1), &std::process::id().to_string()]);
+    ensure!(moved.stdout(Stdio::null()).status()?.success(), "taskset failed");
+    Ok(())
+}
+
+/// 1,000 streams on one circle.
+async fn fan_out(seconds: Duration) -> Result<()> {
+    let bench = Bench::start(None).await?;
+    let writers = bench.writers(&[bench.general; WRITERS]).await?;
+    bench.posting_alone(50, seconds, &writers).await?;
+    let reader = bench.person("Reader").await?;
+    let readers = Readers::open(&bench, &vec![reader; 1_000], None).await?;
+    for rate in [10, 50, 100, 200, 400] {
+        let held = readers.measure(&bench, &format!("1,000 streams × {rate}/s"), rate, seconds, &writers).await?;
+        if !held {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Where the relay's processor time goes with 1,000 streams on one circle at 50 messages/s: samples of the process by time,
+/// because virtual machines have no counters. The relay's own names are there if it is built with symbols.
+async fn profile(seconds: Duration) -> Result<()> {
+    let bench = Bench::start(None).await?;
+    let writers = bench.writers(&[bench.general; WRITERS]).await?;
+    let reader = bench.person("Reader").await?;
+    let readers = Readers::open(&bench, &vec![reader; 1_000], None).await?;
+    let samples = bench.dir.path().join("perf.data");
+    let mut recording = Command::new("perf")
+        .args(["record", "--quiet", "--event", "cpu-clock", "--freq", "999", "--pid", &bench.pid().to_string()])
+        .arg("--output")
+        .arg(&samples)
+        .args(["--", "sleep", &seconds.as_secs().to_string()])
+        .spawn()
+        .context("perf is not installed")?;
+    readers.measure(&bench, "1,000 streams × 50/s", 50, seconds, &writers).await?;
+    ensure!(tokio::task::spawn_blocking(move || recording.wait()).await??.success(), "perf failed");
+    for (by, least) in [("dso", "1"), ("dso,symbol", "0.7")] {
+        let mut report = Command::new("perf");
+        report.args(["report", "--stdio", "--sort", by, "--percent-limit", least, "--input"]).arg(&samples);
+        let report = String::from_utf8(report.output()?.stdout)?;
+        println!("by {by}:");
+        report
+            .lines()
+            .filter(|it| !it.is_empty() && !it.starts_with('#'))
+            .for_each(|it| println!("{}", it.trim_end_matches([' ', '-'])));
+    }
+    Ok(())
+}
+
+/// Streams that the relay ends after some seconds, and streams that last: side by side, so that both have the same machine.
+async fn lifetimes(seconds: Duration) -> Result<()> {
+    let (short, lasting) = tokio::join!(lifetime("5s", seconds), lifetime("0", seconds));
+    short.and(lasting)
+}
+
+async fn lifetime(lifetime: &str, seconds: Duration) -> Result<()> {
+    const STREAMS: usize = 500;
+    let bench = Bench::start_with(None, lifetime).await?;
+    let writers = bench.writers(&[bench.general; WRITERS]).await?;
+    let reader = bench.person("Reader").await?;
+    let readers = Readers::open(&bench, &vec![reader; STREAMS], None).await?;
+    let before = bench.cursor().await?;
+    let what = format!("{STREAMS} streams of lifetime {lifetime} × 10/s");
+    readers.measure(&bench, &what, 10, seconds, &writers).await?;
+    let all = (bench.cursor().await?.pos.get() - before.pos.get()) * STREAMS as u64;
+    let resumed = readers.counts.resumed.load(Ordering::Relaxed);
+    println!(
+        "lifetime {lifetime}: {resumed} times a stream followed another; {} deliveries of {all}",
+        readers.deliveries()
+    );
+    ensure!(readers.deliveries() == all, "each message once");
+    Ok(())
+}
+
+/// 200 circles with 20 streams each.
+async fn circles(seconds: Duration) -> Result<()> {
+    let bench = Bench::start(None).await?;
+    let mut circles = Vec::new();
+    for n in 0..200 {
+        circles.push(bench.create(&format!("Circle {n}")).await?);
+    }
+    let writers = bench.writers(&circles).await?;
+    let people = writers.iter().flat_map(|it| std::iter::repeat_n(it.person.clone(), 20)).collect::<Vec<_>>();
+    bench.posting_alone(400, seconds, &writers).await?;
+    let readers = Readers::open(&bench, &people, None).await?;
+    readers.wait_for_quiet().await?;
+    readers.measure(&bench, "200 circles × 20 streams, 400/s in all", 400, seconds, &writers).await?;
+    Ok(())
+}
+
+async fn idle_and_storm() -> Result<()> {
+    const STREAMS: usize = 5_000;
+    let bench = Bench::start(None).await?;
+    let reader = bench.person("Reader").await?;
+    // What the first streams cost once is not counted.
+    let warm = Readers::open(&bench, &vec![reader.clone(); 200], None).await?;
+    let before = bench.memory_kib()?;
+    let readers = Readers::open(&bench, &vec![reader.clone(); STREAMS], None).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let grown = bench.memory_kib()? - before;
+    #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+    let each = grown as f64 / STREAMS as f64;
+    println!("idle: {STREAMS} streams take {grown} KiB, {each:.1} KiB each");
+    drop((warm, readers));
+    bench.wait_until_closed().await?;
+    let (cpu, begun) = (bench.cpu_ms()?, Instant::now());
+    let readers = Readers::open(&bench, &vec![reader; STREAMS], Some(&bench.cursor().await?)).await?;
+    println!(
+        "storm: {STREAMS} streams are open again after {} ms, {} ms of processor time",
+        begun.elapsed().as_millis(),
+        bench.cpu_ms()? - cpu
+    );
+    drop(readers);
+    Ok(())
+}
+
+/// 1,000 streams that resume after 200 messages.
+async fn resume() -> Result<()> {
+    let bench = Bench::start(None).await?;
+    let reader = bench.person("Reader").await?;
+    let cursor = bench.cursor().await?;
+    let writers = bench.writers(&[bench.general]).await?;
+    for _ in 0..200 {
+        bench.post(&writers[0]).await?;
+    }
+    let (cpu, begun) = (bench.cpu_ms()?, Instant::now());
+    let readers = Readers::open(&bench, &vec![reader; 1_000], Some(&cursor)).await?;
+    while readers.deliveries() < 200_000 {
+        ensure!(begun.elapsed() < Duration::from_mins(1), "only {} deliveries", readers.deliveries());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    println!(
+        "resume: 1,000 streams have their 200 messages after {} ms, {} ms of processor time",
+        begun.elapsed().as_millis(),
+        bench.cpu_ms()? - cpu
+    );
+    Ok(())
+}
+
+async fn commit(on_postgres: bool) -> Result<()> {
+    let postgres = if on_postgres { Some(Postgres::start()?) } else { None };
+    let database = postgres.as_ref().map(Postgres::database).transpose()?;
+    let bench = Bench::start(database.as_deref()).await?;
+    let people = bench.writers(&[bench.general; 256]).await?;
+    for writers in [1, 16, 64, 256] {
+        let count = Arc::new(AtomicU64::new(0));
+        let until = Instant::now() + Duration::from_secs(5);
+        let mut tasks = JoinSet::new();
+        for writer in &people[..writers] {
+            let (bench, count, writer) = (bench.clone(), count.clone(), writer.clone());
+            tasks.spawn(async move {
+                while Instant::now() < until {
+                    bench.post(&writer).await?;
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+                anyhow::Ok(())
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done??;
+        }
+        let name = if on_postgres { "Postgres" } else { "SQLite" };
+        println!("commit: {name}, {writers} writers: {} messages/s", count.load(Ordering::Relaxed) / 5);
+    }
+    Ok(())
+}
