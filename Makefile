@@ -30,7 +30,7 @@ bench-search: bootstrap-test ## Measure searching the cache (FILES="a.jsonl.gz â
 bench-window: bootstrap-test ui/dist/index.html ## Measure the desktop window: start, memory, idle work (FILES="â€¦")
 	@scripts/bench-window $(FILES)
 
-bench-relay: bootstrap-test ## Measure the relay: fan-out, latency, memory, reconnects, commits (ARGS="--only fanout")
+bench-relay: bootstrap-test ## Measure the relay: fan-out, latency, memory, reconnects, commits (ARGS="--only fanout", or "--only nchan" beside that)
 	@cargo build --release --quiet --workspace --bins
 	@target/release/bench-relay $(ARGS)
 

@@ -78,9 +78,7 @@ impl AppProcesses {
         let mut tree = self.tree()?;
         tree.sort_unstable();
         for pid in tree {
-            let stat = stat(pid)?;
-            let ticks = stat[11].parse::<u64>()? + stat[12].parse::<u64>()?;
-            all.push((fs::read_to_string(format!("/proc/{pid}/comm"))?.trim().to_owned(), ticks * 10));
+            all.push((fs::read_to_string(format!("/proc/{pid}/comm"))?.trim().to_owned(), cpu_ms(pid)?));
         }
         Ok(all)
     }
@@ -138,6 +136,12 @@ impl Scheduled {
     pub fn since(&self, before: &Self) -> Self {
         Self { ran: self.ran.saturating_sub(before.ran), waited: self.waited.saturating_sub(before.waited) }
     }
+}
+
+/// Processor time of a process so far, in ms. The kernel counts in 10 ms.
+pub fn cpu_ms(pid: u32) -> Result<u64> {
+    let stat = stat(pid)?;
+    Ok((stat[11].parse::<u64>()? + stat[12].parse::<u64>()?) * 10)
 }
 
 /// Sends processes a signal, at once: `KILL`, `STOP` …

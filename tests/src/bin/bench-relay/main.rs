@@ -3,8 +3,10 @@
 //!
 //! The relay has a core of its own, the readers and writers have the others, so that its processor time is its own.
 
+mod nchan;
 mod readers;
 mod relay;
+mod work;
 
 use std::{
     process::{Command, Stdio},
@@ -17,21 +19,33 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use circles_test_servers::Postgres;
+use circles_tests::processes::cpu_ms;
 use clap::Parser;
 use tokio::task::JoinSet;
 
-use self::{readers::Readers, relay::Bench};
+use self::{
+    nchan::Nchan,
+    readers::Readers,
+    relay::Bench,
+    work::{Served, posting_alone},
+};
 
 /// So many people post in turn, where many do: nobody writes that often alone.
 const WRITERS: usize = 100;
+/// Small circles, and the streams of each.
+const CIRCLES: usize = 200;
+const STREAMS_EACH: usize = 20;
+/// How often two servers take turns.
+const ROUNDS: usize = 3;
 
 #[derive(Parser)]
 struct Options {
     /// Seconds for each rate.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// Only what has this word in its name: fanout, lifetimes, circles, idle, storm, resume, commit; or profile, which says
-    /// where the processor time of fan-out goes.
+    /// Only what has this word in its name: fanout, lifetimes, circles, idle, storm, resume, commit; or one of these, which
+    /// are not run otherwise: profile, which says where the processor time of fan-out goes, and nchan, which gives the work
+    /// of `circles` to that server too, in turns.
     #[arg(long)]
     only: Option<String>,
 }
@@ -45,6 +59,9 @@ async fn main() -> Result<()> {
     let seconds = Duration::from_secs(options.seconds);
     if options.only.as_deref() == Some("profile") {
         return profile(seconds).await;
+    }
+    if options.only.as_deref() == Some("nchan") {
+        return beside_nchan(seconds).await;
     }
     if wanted("fanout") {
         fan_out(seconds).await?;
@@ -82,12 +99,12 @@ fn stay_off_the_relays_core() -> Result<()> {
 /// 1,000 streams on one circle.
 async fn fan_out(seconds: Duration) -> Result<()> {
     let bench = Bench::start(None).await?;
-    let writers = bench.writers(&[bench.general; WRITERS]).await?;
-    bench.posting_alone(50, seconds, &writers).await?;
+    let posting = bench.posting(&[bench.general; WRITERS]).await?;
+    posting_alone(&posting, 50, seconds).await?;
     let reader = bench.person("Reader").await?;
     let readers = Readers::open(&bench, &vec![reader; 1_000], None).await?;
     for rate in [10, 50, 100, 200, 400] {
-        let held = readers.measure(&bench, &format!("1,000 streams × {rate}/s"), rate, seconds, &writers).await?;
+        let held = readers.measure(&posting, &format!("1,000 streams × {rate}/s"), rate, seconds).await?;
         if !held {
             break;
         }
@@ -99,7 +116,7 @@ async fn fan_out(seconds: Duration) -> Result<()> {
 /// because virtual machines have no counters. The relay's own names are there if it is built with symbols.
 async fn profile(seconds: Duration) -> Result<()> {
     let bench = Bench::start(None).await?;
-    let writers = bench.writers(&[bench.general; WRITERS]).await?;
+    let posting = bench.posting(&[bench.general; WRITERS]).await?;
     let reader = bench.person("Reader").await?;
     let readers = Readers::open(&bench, &vec![reader; 1_000], None).await?;
     let samples = bench.dir.path().join("perf.data");
@@ -110,7 +127,7 @@ async fn profile(seconds: Duration) -> Result<()> {
         .args(["--", "sleep", &seconds.as_secs().to_string()])
         .spawn()
         .context("perf is not installed")?;
-    readers.measure(&bench, "1,000 streams × 50/s", 50, seconds, &writers).await?;
+    readers.measure(&posting, "1,000 streams × 50/s", 50, seconds).await?;
     ensure!(tokio::task::spawn_blocking(move || recording.wait()).await??.success(), "perf failed");
     for (by, least) in [("dso", "1"), ("dso,symbol", "0.7")] {
         let mut report = Command::new("perf");
@@ -134,12 +151,12 @@ async fn lifetimes(seconds: Duration) -> Result<()> {
 async fn lifetime(lifetime: &str, seconds: Duration) -> Result<()> {
     const STREAMS: usize = 500;
     let bench = Bench::start_with(None, lifetime).await?;
-    let writers = bench.writers(&[bench.general; WRITERS]).await?;
+    let posting = bench.posting(&[bench.general; WRITERS]).await?;
     let reader = bench.person("Reader").await?;
     let readers = Readers::open(&bench, &vec![reader; STREAMS], None).await?;
     let before = bench.cursor().await?;
     let what = format!("{STREAMS} streams of lifetime {lifetime} × 10/s");
-    readers.measure(&bench, &what, 10, seconds, &writers).await?;
+    readers.measure(&posting, &what, 10, seconds).await?;
     let all = (bench.cursor().await?.pos.get() - before.pos.get()) * STREAMS as u64;
     let resumed = readers.counts.resumed.load(Ordering::Relaxed);
     println!(
@@ -154,15 +171,29 @@ async fn lifetime(lifetime: &str, seconds: Duration) -> Result<()> {
 async fn circles(seconds: Duration) -> Result<()> {
     let bench = Bench::start(None).await?;
     let mut circles = Vec::new();
-    for n in 0..200 {
+    for n in 0..CIRCLES {
         circles.push(bench.create(&format!("Circle {n}")).await?);
     }
-    let writers = bench.writers(&circles).await?;
-    let people = writers.iter().flat_map(|it| std::iter::repeat_n(it.person.clone(), 20)).collect::<Vec<_>>();
-    bench.posting_alone(400, seconds, &writers).await?;
-    let readers = Readers::open(&bench, &people, None).await?;
+    let posting = bench.posting(&circles).await?;
+    let people = posting.writers.iter().flat_map(|it| std::iter::repeat_n(it.person.clone(), STREAMS_EACH));
+    posting_alone(&posting, 400, seconds).await?;
+    let readers = Readers::open(&bench, &people.collect::<Vec<_>>(), None).await?;
     readers.wait_for_quiet().await?;
-    readers.measure(&bench, "200 circles × 20 streams, 400/s in all", 400, seconds, &writers).await?;
+    readers.measure(&posting, "200 circles × 20 streams, 400/s in all", 400, seconds).await?;
+    Ok(())
+}
+
+/// The same work for this relay and for nchan, in turns.
+async fn beside_nchan(seconds: Duration) -> Result<()> {
+    for _ in 0..ROUNDS {
+        circles(seconds).await?;
+        let nchan = Nchan::start().await?;
+        posting_alone(&nchan, 400, seconds).await?;
+        let paths: Vec<String> = (0..CIRCLES * STREAMS_EACH).map(|it| Nchan::stream(it / STREAMS_EACH)).collect();
+        let readers = Readers::open_plain(nchan.port, &paths).await?;
+        readers.wait_for_quiet().await?;
+        readers.measure(&nchan, "nchan, 200 channels × 20 streams, 400/s in all", 400, seconds).await?;
+    }
     Ok(())
 }
 
@@ -181,12 +212,12 @@ async fn idle_and_storm() -> Result<()> {
     println!("idle: {STREAMS} streams take {grown} KiB, {each:.1} KiB each");
     drop((warm, readers));
     bench.wait_until_closed().await?;
-    let (cpu, begun) = (bench.cpu_ms()?, Instant::now());
+    let (cpu, begun) = (cpu_ms(bench.pid())?, Instant::now());
     let readers = Readers::open(&bench, &vec![reader; STREAMS], Some(&bench.cursor().await?)).await?;
     println!(
         "storm: {STREAMS} streams are open again after {} ms, {} ms of processor time",
         begun.elapsed().as_millis(),
-        bench.cpu_ms()? - cpu
+        cpu_ms(bench.pid())? - cpu
     );
     drop(readers);
     Ok(())
@@ -197,11 +228,11 @@ async fn resume() -> Result<()> {
     let bench = Bench::start(None).await?;
     let reader = bench.person("Reader").await?;
     let cursor = bench.cursor().await?;
-    let writers = bench.writers(&[bench.general]).await?;
-    for _ in 0..200 {
-        bench.post(&writers[0]).await?;
+    let posting = bench.posting(&[bench.general]).await?;
+    for turn in 0..200 {
+        posting.post(turn).await?;
     }
-    let (cpu, begun) = (bench.cpu_ms()?, Instant::now());
+    let (cpu, begun) = (cpu_ms(bench.pid())?, Instant::now());
     let readers = Readers::open(&bench, &vec![reader; 1_000], Some(&cursor)).await?;
     while readers.deliveries() < 200_000 {
         ensure!(begun.elapsed() < Duration::from_mins(1), "only {} deliveries", readers.deliveries());
@@ -210,7 +241,7 @@ async fn resume() -> Result<()> {
     println!(
         "resume: 1,000 streams have their 200 messages after {} ms, {} ms of processor time",
         begun.elapsed().as_millis(),
-        bench.cpu_ms()? - cpu
+        cpu_ms(bench.pid())? - cpu
     );
     Ok(())
 }
@@ -219,16 +250,16 @@ async fn commit(on_postgres: bool) -> Result<()> {
     let postgres = if on_postgres { Some(Postgres::start()?) } else { None };
     let database = postgres.as_ref().map(Postgres::database).transpose()?;
     let bench = Bench::start(database.as_deref()).await?;
-    let people = bench.writers(&[bench.general; 256]).await?;
+    let posting = bench.posting(&[bench.general; 256]).await?;
     for writers in [1, 16, 64, 256] {
         let count = Arc::new(AtomicU64::new(0));
         let until = Instant::now() + Duration::from_secs(5);
         let mut tasks = JoinSet::new();
-        for writer in &people[..writers] {
-            let (bench, count, writer) = (bench.clone(), count.clone(), writer.clone());
+        for writer in 0..writers {
+            let (posting, count) = (posting.clone(), count.clone());
             tasks.spawn(async move {
                 while Instant::now() < until {
-                    bench.post(&writer).await?;
+                    posting.post(writer).await?;
                     count.fetch_add(1, Ordering::Relaxed);
                 }
                 anyhow::Ok(())

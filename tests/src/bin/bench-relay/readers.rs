@@ -11,13 +11,17 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use circles_protocol::Cursor;
+use circles_tests::processes::cpu_ms;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     task::JoinHandle,
 };
 
-use super::relay::{Bench, Person, Writer, now_us};
+use super::{
+    relay::{Bench, Person},
+    work::{Served, keep_posting, now_us},
+};
 
 /// Of so many streams one measures latency: more would measure the reader.
 const SAMPLED: usize = 20;
@@ -38,6 +42,17 @@ pub struct Counts {
     pub resumed: AtomicU64,
     bytes: AtomicU64,
     late_us: Mutex<Vec<u128>>,
+}
+
+impl Counts {
+    /// How late a message is, by what it says of when it was sent.
+    fn note_late(&self, block: &[u8]) {
+        let Some(at) = find(block, b"t=") else { return };
+        let digits: String =
+            block[at + 2..].iter().take_while(|it| it.is_ascii_digit()).map(|it| char::from(*it)).collect();
+        let late = now_us().saturating_sub(digits.parse().unwrap_or_else(|_| now_us()));
+        self.late_us.lock().unwrap_or_else(PoisonError::into_inner).push(late);
+    }
 }
 
 impl Drop for Readers {
@@ -65,13 +80,30 @@ impl Readers {
                 }
             }));
         }
-        let readers = Self { tasks, counts };
+        Self { tasks, counts }.all_current().await
+    }
+
+    /// Opens a stream of Server-Sent Events at each path of another server.
+    pub async fn open_plain(port: u16, paths: &[String]) -> Result<Self> {
+        let counts = Arc::new(Counts::default());
+        let tasks = paths.iter().enumerate().map(|(n, path)| {
+            let (path, counts) = (path.clone(), counts.clone());
+            tokio::spawn(async move {
+                if let Err(error) = read_plain(port, &path, &counts, n % SAMPLED == 0).await {
+                    eprintln!("a stream broke: {error}");
+                }
+            })
+        });
+        Self { tasks: tasks.collect(), counts: counts.clone() }.all_current().await
+    }
+
+    async fn all_current(self) -> Result<Self> {
         let begun = Instant::now();
-        while readers.counts.current.load(Ordering::Relaxed) < people.len() as u64 {
+        while self.counts.current.load(Ordering::Relaxed) < self.tasks.len() as u64 {
             ensure!(begun.elapsed() < Duration::from_mins(1), "the streams do not open");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Ok(readers)
+        Ok(self)
     }
 
     pub fn deliveries(&self) -> u64 {
@@ -90,22 +122,19 @@ impl Readers {
     }
 
     /// Posts at a rate for a while, and says what it cost. False if the relay did not keep up.
-    pub async fn measure(
-        &self,
-        bench: &Arc<Bench>,
-        what: &str,
-        rate: u32,
-        seconds: Duration,
-        writers: &[Writer],
-    ) -> Result<bool> {
+    pub async fn measure(&self, served: &Arc<impl Served>, what: &str, rate: u32, seconds: Duration) -> Result<bool> {
         let late = || self.counts.late_us.lock().unwrap_or_else(PoisonError::into_inner);
         late().clear();
-        let (deliveries, bytes, cpu) = (self.deliveries(), self.counts.bytes.load(Ordering::Relaxed), bench.cpu_ms()?);
-        let (posted, took) = bench.keep_posting(rate, seconds, writers).await?;
+        let (deliveries, bytes, cpu) =
+            (self.deliveries(), self.counts.bytes.load(Ordering::Relaxed), cpu_ms(served.pid())?);
+        let (posted, took) = keep_posting(served, rate, seconds).await?;
         // The last ones are on their way.
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let (deliveries, bytes, cpu) =
-            (self.deliveries() - deliveries, self.counts.bytes.load(Ordering::Relaxed) - bytes, bench.cpu_ms()? - cpu);
+        let (deliveries, bytes, cpu) = (
+            self.deliveries() - deliveries,
+            self.counts.bytes.load(Ordering::Relaxed) - bytes,
+            cpu_ms(served.pid())? - cpu,
+        );
         let mut late: Vec<u128> = std::mem::take(&mut *late());
         late.sort_unstable();
         let at = |part: usize| late.get(late.len() * part / 100).copied().unwrap_or_default();
@@ -172,11 +201,8 @@ async fn read(port: u16, token: &str, cursor: &str, counts: &Counts, sampled: bo
                 }
                 last = pos;
                 counts.deliveries.fetch_add(1, Ordering::Relaxed);
-                if sampled && let Some(at) = find(block, b"t=") {
-                    let digits: String =
-                        block[at + 2..].iter().take_while(|it| it.is_ascii_digit()).map(|it| char::from(*it)).collect();
-                    let late = now_us().saturating_sub(digits.parse().unwrap_or_else(|_| now_us()));
-                    counts.late_us.lock().unwrap_or_else(PoisonError::into_inner).push(late);
+                if sampled {
+                    counts.note_late(block);
                 }
             } else if !is_current && find(block, b"event: ping").is_some() {
                 is_current = true;
@@ -188,6 +214,39 @@ async fn read(port: u16, token: &str, cursor: &str, counts: &Counts, sampled: bo
                     socket.readable().await?;
                     Ok(socket)
                 }));
+            }
+        }
+        rest.drain(..from);
+    }
+}
+
+/// Reads a stream of another server until it ends. It is current when its answer has begun.
+async fn read_plain(port: u16, path: &str, counts: &Counts, sampled: bool) -> Result<()> {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n");
+    socket.write_all(request.as_bytes()).await?;
+    let mut buffer = vec![0; 16 * 1024];
+    let mut rest: Vec<u8> = Vec::new();
+    let mut is_current = false;
+    loop {
+        let read = socket.read(&mut buffer).await?;
+        ensure!(read > 0, "it was closed");
+        counts.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        rest.extend_from_slice(&buffer[..read]);
+        if !is_current && find(&rest, b"\r\n\r\n").is_some() {
+            ensure!(rest.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&rest));
+            is_current = true;
+            counts.current.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut from = 0;
+        while let Some(end) = find(&rest[from..], b"\n\n") {
+            let block = &rest[from..from + end];
+            from += end + 2;
+            if find(block, b"data: t=").is_some() {
+                counts.deliveries.fetch_add(1, Ordering::Relaxed);
+                if sampled {
+                    counts.note_late(block);
+                }
             }
         }
         rest.drain(..from);

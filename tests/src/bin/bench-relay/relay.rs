@@ -5,7 +5,6 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -14,10 +13,8 @@ use circles_protocol::{
     api::{Circles, CreateCircle, Join, Me, PostMessage},
 };
 use circles_tests::program;
-use tokio::task::JoinSet;
 
-/// A message of about 300 bytes on the wire's text, as rivals were measured with.
-const TEXT_BYTES: usize = 300;
+use super::work::{Served, text};
 
 /// A relay on a core of its own, and an owner.
 pub struct Bench {
@@ -36,10 +33,27 @@ pub struct Person {
 }
 
 /// Somebody who posts to a circle.
-#[derive(Clone)]
 pub struct Writer {
     pub person: Person,
     circle: CircleId,
+}
+
+/// People who post to a relay, in turn.
+pub struct Posting {
+    bench: Arc<Bench>,
+    pub writers: Vec<Writer>,
+}
+
+impl Served for Posting {
+    fn pid(&self) -> u32 {
+        self.bench.pid()
+    }
+
+    async fn post(&self, turn: usize) -> Result<()> {
+        let Writer { person, circle } = &self.writers[turn % self.writers.len()];
+        let post = PostMessage { id: MessageId::new(), text: text(), reply_to: None, written_at: None };
+        self.bench.send(&format!("v1/circles/{circle}/messages"), person, &post).await
+    }
 }
 
 impl Drop for Bench {
@@ -94,14 +108,14 @@ impl Bench {
     }
 
     /// People who joined a circle each.
-    pub async fn writers(&self, circles: &[CircleId]) -> Result<Vec<Writer>> {
+    pub async fn posting(self: &Arc<Self>, circles: &[CircleId]) -> Result<Arc<Posting>> {
         let mut writers = Vec::new();
         for (n, circle) in circles.iter().enumerate() {
             let person = self.person(&format!("Writer {n}")).await?;
             self.post_nothing(&format!("v1/circles/{circle}/join"), &person.token).await?;
             writers.push(Writer { person, circle: *circle });
         }
-        Ok(writers)
+        Ok(Arc::new(Posting { bench: self.clone(), writers }))
     }
 
     pub async fn create(&self, name: &str) -> Result<CircleId> {
@@ -109,47 +123,6 @@ impl Bench {
         let create = CreateCircle { id, name: name.to_owned(), topic: String::new(), access: CircleKind::Open };
         self.send("v1/circles", &self.owner, &create).await?;
         Ok(id)
-    }
-
-    /// Posts a message that says when it was sent.
-    pub async fn post(&self, from: &Writer) -> Result<()> {
-        let mut text = format!("t={} ", now_us());
-        text.push_str(&"x".repeat(TEXT_BYTES - text.len()));
-        let post = PostMessage { id: MessageId::new(), text, reply_to: None, written_at: None };
-        self.send(&format!("v1/circles/{}/messages", from.circle), &from.person, &post).await
-    }
-
-    /// Posts at a rate for a while, in turn, and waits for the answers; how many, and how long that took.
-    pub async fn keep_posting(
-        self: &Arc<Self>,
-        rate: u32,
-        seconds: Duration,
-        writers: &[Writer],
-    ) -> Result<(usize, Duration)> {
-        let begun = Instant::now();
-        let mut pace = tokio::time::interval(Duration::from_secs_f64(1.0 / f64::from(rate)));
-        let mut posted = 0;
-        let mut posts = JoinSet::new();
-        while begun.elapsed() < seconds {
-            pace.tick().await;
-            let (bench, writer) = (self.clone(), writers[posted % writers.len()].clone());
-            posts.spawn(async move { bench.post(&writer).await });
-            posted += 1;
-        }
-        while let Some(answered) = posts.join_next().await {
-            answered??;
-        }
-        Ok((posted, begun.elapsed()))
-    }
-
-    /// What posting costs that nobody reads: the part of the other figures that is not delivering.
-    pub async fn posting_alone(self: &Arc<Self>, rate: u32, seconds: Duration, writers: &[Writer]) -> Result<()> {
-        let cpu = self.cpu_ms()?;
-        let (posted, _) = self.keep_posting(rate, seconds, writers).await?;
-        #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-        let each = (self.cpu_ms()? - cpu) as f64 / posted as f64;
-        println!("posting alone, {rate}/s: {each:.2} ms of processor time for each message");
-        Ok(())
     }
 
     async fn send(&self, path: &str, person: &Person, body: &impl serde::Serialize) -> Result<()> {
@@ -172,14 +145,6 @@ impl Bench {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Processor time of the relay so far. The kernel counts in 10 ms.
-    pub fn cpu_ms(&self) -> Result<u64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
-        let (_, fields) = stat.rsplit_once(") ").context("the name is in brackets")?;
-        let fields: Vec<&str> = fields.split_whitespace().collect();
-        Ok((fields[11].parse::<u64>()? + fields[12].parse::<u64>()?) * 10)
     }
 
     pub fn memory_kib(&self) -> Result<u64> {
@@ -219,9 +184,4 @@ async fn join(http: &reqwest::Client, port: u16, code: &str, name: &str) -> Resu
     };
     http.post(format!("http://127.0.0.1:{port}/v1/join")).json(&join).send().await?.error_for_status()?;
     Ok(Person { token })
-}
-
-/// Microseconds since 1970.
-pub fn now_us() -> u128 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_micros()
 }
