@@ -1,11 +1,12 @@
 //! Who is woken by what. A change of one circle concerns its members' streams, and so does who types there; the thousands of
 //! others go on sleeping: waking them all for each message is what makes many small circles dear.
 //!
-//! A stream that sleeps falls behind the ring without missing anything. So its ear keeps the first position that concerns
-//! it, and the stream goes on from there.
+//! A stream that sleeps falls behind the ring without missing anything. So its ear keeps the first and the last position that
+//! concern it, and the stream looks at what lies between.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    ops::RangeInclusive,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -25,7 +26,9 @@ use crate::{ephemeral::Sent, limits::SIGNALS_HELD_MAX};
 #[derive(Debug, Default)]
 pub struct Ear {
     /// The first position that concerns the stream since it last looked; zero: none.
-    pending: AtomicU64,
+    first: AtomicU64,
+    /// The last one.
+    last: AtomicU64,
     /// What was told in passing since it last looked.
     signals: Mutex<VecDeque<Arc<Sent>>>,
     /// There is something in `signals`.
@@ -41,16 +44,17 @@ impl Ear {
         self.waker.register(waker);
     }
 
-    /// The first position that concerned the stream since it last asked. Ask while the ring is locked.
-    pub fn take(&self) -> Option<Pos> {
-        let pending = self.pending.swap(0, Ordering::Relaxed);
-        (pending > 0).then(|| Pos::try_from(pending).expect("it was a position"))
+    /// The first and the last position that concerned the stream since it last asked. Ask while the ring is locked.
+    pub fn take(&self) -> Option<RangeInclusive<Pos>> {
+        let first = self.first.swap(0, Ordering::Relaxed);
+        let pos = |it| Pos::try_from(it).expect("it was a position");
+        (first > 0).then(|| pos(first)..=pos(self.last.load(Ordering::Relaxed)))
     }
 
     /// Nothing concerned the stream since it last asked. What was told in passing before this answer, and was taken, follows
     /// nothing that the stream does not know of.
     pub fn is_quiet(&self) -> bool {
-        self.pending.load(Ordering::Acquire) == 0
+        self.first.load(Ordering::Acquire) == 0
     }
 
     /// Whether the relay began to stop or to close since the stream last asked.
@@ -69,8 +73,9 @@ impl Ear {
 
     fn mark(&self, pos: Pos) {
         // The lock of the ring orders this; the first position stays.
-        if self.pending.load(Ordering::Relaxed) == 0 {
-            self.pending.store(pos.get(), Ordering::Release);
+        self.last.store(pos.get(), Ordering::Relaxed);
+        if self.first.load(Ordering::Relaxed) == 0 {
+            self.first.store(pos.get(), Ordering::Release);
         }
     }
 
@@ -298,31 +303,32 @@ mod tests {
 
     #[test]
     fn a_change_wakes_those_whom_it_concerns_and_nobody_else() {
+        let at = |first, last| Some(pos(first)..=pos(last));
         let mut listeners = Listeners::new(Duration::ZERO);
         let (ada, bob, circle, other) = (PersonId::new(), PersonId::new(), CircleId::new(), CircleId::new());
         let (of_ada, hers) = listeners.enter(ada);
         let (of_bob, his) = listeners.enter(bob);
         listeners.mark(&entry(1, Scope::Circle(other), None));
-        assert_eq!((hers.take(), his.take()), (Some(pos(1)), Some(pos(1))), "before their circles are known");
+        assert_eq!((hers.take(), his.take()), (at(1, 1), at(1, 1)), "before their circles are known");
         listeners.narrow(of_ada, [circle].into_iter());
         listeners.narrow(of_bob, [other].into_iter());
         listeners.mark(&entry(2, Scope::Circle(circle), None));
         listeners.mark(&entry(3, Scope::Circle(circle), None));
-        assert_eq!((hers.take(), his.take()), (Some(pos(2)), None), "the first is what counts");
+        assert_eq!((hers.take(), his.take()), (at(2, 3), None), "from the first to the last");
         listeners.mark(&entry(4, Scope::Person(bob), None));
-        assert_eq!((hers.take(), his.take()), (None, Some(pos(4))));
+        assert_eq!((hers.take(), his.take()), (None, at(4, 4)));
         listeners.mark(&entry(5, Scope::Campus, None));
-        assert_eq!((hers.take(), his.take()), (Some(pos(5)), Some(pos(5))));
+        assert_eq!((hers.take(), his.take()), (at(5, 5), at(5, 5)));
         // Bob is brought into Ada's circle: it concerns him, and so does what follows.
         let subject = Some(Subject { person: bob, circle, joined: true });
         listeners.mark(&entry(6, Scope::Circle(circle), subject));
-        assert_eq!((hers.take(), his.take()), (Some(pos(6)), Some(pos(6))));
+        assert_eq!((hers.take(), his.take()), (at(6, 6), at(6, 6)));
         listeners.mark(&entry(7, Scope::Circle(circle), None));
-        assert_eq!(his.take(), Some(pos(7)));
+        assert_eq!(his.take(), at(7, 7));
         listeners.unfollow(of_bob, circle);
         listeners.leave(of_ada);
         listeners.mark(&entry(8, Scope::Circle(circle), None));
-        assert_eq!((hers.take(), his.take()), (Some(pos(7)), None));
+        assert_eq!((hers.take(), his.take()), (at(7, 7), None));
         listeners.leave(of_bob);
         assert!(listeners.all.is_empty() && listeners.by_scope.is_empty());
     }

@@ -136,14 +136,15 @@ impl Listening {
     /// What follows the stream's position, which moves over what does not concern it.
     pub fn after(&mut self, pos: &mut Pos, limit: usize) -> Tail {
         let live = self.transport.0.live.read().unwrap_or_else(PoisonError::into_inner);
-        let pending = self.ear.take();
+        let (concerning, mut until) = (self.ear.take(), live.ring.head());
         if self.at_head {
-            let seen = pending.map_or(live.ring.head(), Pos::before);
+            let seen = concerning.as_ref().map_or(until, |it| it.start().before());
             *pos = seen.max(*pos);
+            until = concerning.map_or(until, |it| *it.end());
         }
-        let tail = live.ring.after(*pos, limit);
+        let tail = live.ring.after(*pos, until, limit);
         self.at_head = match &tail {
-            Tail::Entries(entries) => entries.last().is_none_or(|it| it.pos == live.ring.head()),
+            Tail::Entries(entries) => entries.last().is_none_or(|it| it.pos == until),
             Tail::Fallen => false,
         };
         tail

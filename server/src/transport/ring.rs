@@ -89,9 +89,10 @@ impl Ring {
         }
     }
 
-    /// At most `limit` changes after `cursor`.
-    pub fn after(&self, cursor: Pos, limit: usize) -> Tail {
-        if cursor >= self.head {
+    /// At most `limit` changes after `cursor`, up to `until`.
+    pub fn after(&self, cursor: Pos, until: Pos, limit: usize) -> Tail {
+        let until = until.min(self.head);
+        if cursor >= until {
             return Tail::Entries(Vec::new());
         }
         let first = self.entries.front().map_or(self.head.next(), |it| it.pos);
@@ -99,8 +100,9 @@ impl Ring {
         if wanted < first {
             return Tail::Fallen;
         }
-        let skip = usize::try_from(wanted.get() - first.get()).expect("within the ring");
-        Tail::Entries(self.entries.range(skip..).take(limit).cloned().collect())
+        let index = |it: Pos| usize::try_from(it.get() - first.get()).expect("within the ring");
+        let wanted = index(wanted)..=index(until);
+        Tail::Entries(self.entries.range(wanted).take(limit).cloned().collect())
     }
 }
 
@@ -123,6 +125,7 @@ mod tests {
             bytes_max in 1_usize..600,
             cursor in 0_u64..220,
             limit in 1_usize..100,
+            until in 0_u64..220,
         ) {
             let mut ring = Ring::new(pos(start), entries_max, bytes_max);
             for (at, size) in (start + 1..).zip(&sizes) {
@@ -134,14 +137,15 @@ mod tests {
             prop_assert!(ring.entries.len() <= entries_max);
             prop_assert!(ring.bytes <= bytes_max);
             prop_assert_eq!(ring.bytes, ring.entries.iter().map(|it| it.frame.len()).sum::<usize>());
-            match ring.after(pos(cursor), limit) {
+            let until = until.min(head);
+            match ring.after(pos(cursor), pos(until), limit) {
                 Tail::Entries(entries) => {
                     let got: Vec<u64> = entries.iter().map(|it| it.pos.get()).collect();
-                    let all: Vec<u64> = (cursor + 1..=head).take(limit).collect();
+                    let all: Vec<u64> = (cursor + 1..=until).take(limit).collect();
                     prop_assert_eq!(got, all);
                 }
                 Tail::Fallen => {
-                    prop_assert!(cursor < head);
+                    prop_assert!(cursor < until);
                     prop_assert!(cursor + 1 < ring.entries.front().map_or(head + 1, |it| it.pos.get()));
                 }
             }

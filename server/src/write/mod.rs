@@ -19,7 +19,7 @@ mod tx;
 
 pub use command::Reads;
 use command::{Command, Job};
-use queue::Queue;
+use queue::{Queue, Refused};
 pub use tx::Tx;
 
 use std::{
@@ -30,12 +30,12 @@ use std::{
 };
 
 use circles_protocol::{Change, Code, Epoch, Person};
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::runtime::{self, Runtime};
 
 use crate::{
     access::Who,
     failure::Failure,
-    limits::{FULL_FOR, QUEUE_COMMANDS_MAX},
+    limits::FULL_FOR,
     metrics,
     pace::Pace,
     store::{WriterLink, session::Session},
@@ -44,7 +44,7 @@ use crate::{
 
 /// The way to the writer of a campus.
 pub struct Writer {
-    queue: Mutex<Option<mpsc::Sender<Box<dyn Command>>>>,
+    queue: queue::Sender,
     at_work: Mutex<Option<AtWork>>,
     /// When a batch last found no space.
     full_at: FullAt,
@@ -59,20 +59,20 @@ enum AtWork {
 }
 
 impl Writer {
-    /// Starts the writer's thread, whose timers are those of the present runtime; with a `pace` a task of that instead,
-    /// which works in place.
+    /// Starts the writer's thread; with a `pace` a task of the present runtime instead, which works in place.
     pub fn start(link: WriterLink, epoch: Epoch, transport: Transport, pace: Option<Pace>) -> io::Result<Self> {
-        let (queue, commands) = mpsc::channel(QUEUE_COMMANDS_MAX);
+        let (sender, queue) = queue::new();
         let full_at = FullAt::default();
-        let work = Work { link, epoch, transport, queue: Queue::new(commands), full_at: full_at.clone() };
-        let runtime = Handle::current();
+        let work = Work { link, epoch, transport, queue, full_at: full_at.clone() };
         let at_work = match pace {
-            None => AtWork::Thread(
-                std::thread::Builder::new().name("campus-writer".to_owned()).spawn(move || work.on_thread(&runtime))?,
-            ),
+            None => {
+                let timers = runtime::Builder::new_current_thread().enable_time().build()?;
+                let thread = std::thread::Builder::new().name("campus-writer".to_owned());
+                AtWork::Thread(thread.spawn(move || work.on_thread(&timers))?)
+            }
             Some(pace) => AtWork::Task(tokio::spawn(work.in_place(pace))),
         };
-        Ok(Self { queue: Mutex::new(Some(queue)), at_work: Mutex::new(Some(at_work)), full_at })
+        Ok(Self { queue: sender, at_work: Mutex::new(Some(at_work)), full_at })
     }
 
     /// Applies a command and answers when it is durable (design 3.1). It is refused at once when the queue is full. It may be
@@ -113,13 +113,10 @@ impl Writer {
         F: FnMut(&mut Tx<'_>) -> Result<T, Failure> + Send + 'static,
     {
         let (job, answer) = Job::new(reads, apply);
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let queue = queue.ok_or_else(|| Failure::of(Code::ShuttingDown))?;
-        queue.try_send(Box::new(job)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Failure::new(Code::StoreUnavailable, "the relay is very busy"),
-            mpsc::error::TrySendError::Closed(_) => Failure::of(Code::ShuttingDown),
+        self.queue.send(Box::new(job)).map_err(|refused| match refused {
+            Refused::Full => Failure::new(Code::StoreUnavailable, "the relay is very busy"),
+            Refused::Closed => Failure::of(Code::ShuttingDown),
         })?;
-        drop(queue);
         answer.await.map_err(|_| Failure::of(Code::ShuttingDown))?
     }
 
@@ -131,7 +128,7 @@ impl Writer {
 
     /// Takes no more commands; returns when those in the queue are done and the database is closed.
     pub async fn close(&self) {
-        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.queue.close();
         let at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner).take();
         let ended = match at_work {
             None => return,
@@ -154,8 +151,10 @@ struct Work {
 }
 
 impl Work {
-    fn on_thread(mut self, runtime: &Handle) {
-        while let Some(batch) = runtime.block_on(self.queue.next_batch()) {
+    /// On a thread of its own, with timers of its own: those of a runtime of several threads are looked after by another
+    /// thread, which would have to be woken for each.
+    fn on_thread(mut self, timers: &Runtime) {
+        while let Some(batch) = timers.block_on(self.queue.next_batch()) {
             self.apply(batch).give();
         }
         self.link.finish();
