@@ -15,6 +15,10 @@ pub const COMMITS_AT_ONCE: Duration = Duration::from_millis(200);
 /// Most commands that wait for the writer. At 5,000 a second that is a fifth of a second; beyond it the relay says so.
 pub const QUEUE_COMMANDS_MAX: usize = 1_024;
 
+/// Most entities of a kind that the writer remembers: of those who write in a day, also at a large university, at some
+/// 200 bytes each.
+pub const KNOWN_MAX: usize = 10_000;
+
 /// Most changes in the ring: as many as a stream replays by itself, and slack for readers that lag.
 pub const RING_CHANGES_MAX: usize = 4_096;
 

@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     limits::{LAST_SEEN_BATCH, LAST_SEEN_DEVICES_MAX, LAST_SEEN_INTERVAL, LAST_SEEN_PAUSE},
     relay::WeakRelay,
-    store::devices,
 };
 
 /// Which devices were seen. Cheap to clone; all clones are the same.
@@ -83,12 +82,7 @@ pub async fn write(relay: WeakRelay, sightings: Sightings, closed: CancellationT
                     break;
                 }
                 let Some(relay) = relay.upgrade() else { return };
-                let written = relay.writer().run(move |tx| {
-                    for device in &seen {
-                        devices::seen(tx.conn(), *device, tx.now())?;
-                    }
-                    Ok(())
-                });
+                let written = relay.writer().run(move |tx| seen.iter().try_for_each(|device| tx.see_device(*device)));
                 if let Err(failure) = written.await
                     && failure.code != Code::ShuttingDown
                 {

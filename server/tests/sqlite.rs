@@ -54,6 +54,34 @@ async fn a_relay_with_a_full_queue_says_so_and_loses_nothing_that_it_acknowledge
     relay.stop().await;
 }
 
+/// The writer remembers what it looked at, as long as the head of the log is where it left it.
+#[tokio::test]
+async fn what_another_program_wrote_counts_for_the_next_command() {
+    let relay = TestRelay::start().await;
+    let ada = relay.owner("Ada").await;
+    let general = ada.general().await;
+    for text in ["read from the database", "and remembered"] {
+        ada.post(general, text).await;
+    }
+    let beside = rusqlite::Connection::open(relay.dir().join("campus.db")).unwrap();
+    beside
+        .execute_batch(
+            "BEGIN IMMEDIATE;
+             UPDATE campus SET head = head + 1;
+             INSERT INTO log (pos, scope_kind, scope_id, prev, kind, entity, subject)
+                 SELECT head, 1, circle_id, head - 1, 2, CAST(circle_id || person_id AS BLOB), person_id
+                     FROM membership, campus;
+             UPDATE membership SET state = 1, version = version + 1;
+             COMMIT",
+        )
+        .unwrap();
+    let path = format!("/v1/circles/{general}/messages");
+    let body = serde_json::to_value(message("from outside")).unwrap();
+    assert_eq!(problem(ada.send(Method::POST, &path, Some(&body)).await).await, Code::NotMember);
+    drop(beside);
+    relay.stop().await;
+}
+
 #[tokio::test]
 async fn a_directory_is_opened_by_one_relay_and_a_newer_database_by_none() {
     let relay = TestRelay::start().await;

@@ -130,6 +130,11 @@ impl WriterLink {
         }
     }
 
+    /// Whether other processes may write too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// The last thing that a writer does.
     pub fn finish(self) {
         if let Self::Sqlite(conn) = self

@@ -19,6 +19,7 @@ mod tx;
 
 pub use command::Reads;
 use command::{Command, Job};
+use known::Known;
 use queue::{Queue, Refused};
 pub use tx::Tx;
 
@@ -63,7 +64,8 @@ impl Writer {
     pub fn start(link: WriterLink, epoch: Epoch, transport: Transport, pace: Option<Pace>) -> io::Result<Self> {
         let (sender, queue) = queue::new();
         let full_at = FullAt::default();
-        let work = Work { link, epoch, transport, queue, full_at: full_at.clone() };
+        let known = Known::default();
+        let work = Work { link, epoch, transport, queue, known, full_at: full_at.clone() };
         let at_work = match pace {
             None => {
                 let timers = runtime::Builder::new_current_thread().enable_time().build()?;
@@ -147,6 +149,8 @@ struct Work {
     epoch: Epoch,
     transport: Transport,
     queue: Queue,
+    /// As the last batch left it; nothing where others write too, so that it would seldom hold.
+    known: Known,
     full_at: FullAt,
 }
 
@@ -173,8 +177,13 @@ impl Work {
 
     /// Applies a batch.
     fn apply(&mut self, mut batch: Vec<Box<dyn Command>>) -> Answers {
-        let lent = self.link.with(|session| apply(session, &self.epoch, &self.transport, &mut batch));
-        let durable = lent.map_err(Failure::from).and_then(|done| done);
+        let known = std::mem::take(&mut self.known);
+        let lent = self.link.with(|session| apply(session, &self.epoch, &self.transport, known, &mut batch));
+        let durable = lent.map_err(Failure::from).and_then(|done| done).map(|known| {
+            if !self.link.is_shared() {
+                self.known = known;
+            }
+        });
         if durable.as_ref().is_err_and(|it| it.code == Code::StorageFull) {
             *self.full_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
@@ -196,36 +205,37 @@ impl Answers {
     }
 }
 
-/// Applies a batch in one transaction, makes it durable and publishes.
+/// Applies a batch in one transaction, makes it durable and publishes; what is known then.
 fn apply(
     conn: &dyn Session,
     epoch: &Epoch,
     transport: &Transport,
+    mut known: Known,
     batch: &mut [Box<dyn Command>],
-) -> Result<(), Failure> {
+) -> Result<Known, Failure> {
     let begun = Instant::now();
     let reads: Vec<Reads> = batch.iter().map(|it| it.reads()).collect();
     let new_tx = || {
-        let tx = Tx::begin(conn, &reads)?;
+        let tx = Tx::begin(conn, std::mem::take(&mut known), &reads)?;
         if tx.follows(epoch, transport.head())? {
             return Ok(tx);
         }
         transport.estrange();
         Err(Failure::new(Code::StoreUnavailable, "the campus has another history now"))
     };
-    let changes = transact(conn, new_tx, batch).inspect_err(|_| Tx::roll_back(conn))?;
+    let (changes, known) = transact(conn, new_tx, batch).inspect_err(|_| Tx::roll_back(conn))?;
     metrics::committed(batch.len(), changes.len(), begun.elapsed().as_secs_f64());
     transport.publish(changes.iter().map(|change| Entry::of(epoch, change)).collect());
-    Ok(())
+    Ok(known)
 }
 
 /// Nearly always nothing is to be undone: a command that is refused has written nothing. If something is, the batch begins
 /// anew, and each command gets a savepoint, so that it alone is undone.
 fn transact<'c>(
     conn: &'c dyn Session,
-    new_tx: impl Fn() -> Result<Tx<'c>, Failure>,
+    mut new_tx: impl FnMut() -> Result<Tx<'c>, Failure>,
     batch: &mut [Box<dyn Command>],
-) -> Result<Vec<Change>, Failure> {
+) -> Result<(Vec<Change>, Known), Failure> {
     let mut tx = new_tx()?;
     if tx.together(batch)? {
         return Ok(tx.commit()?);

@@ -242,7 +242,9 @@ mod tests {
             let (sender, many) = (scene.sender.clone(), hurrying.len());
             tokio::spawn(async move {
                 tokio::time::sleep(COMMIT_EVERY / 4).await;
-                hurrying.into_iter().for_each(|of| sender.send(command(of)).expect("there is space"));
+                for of in hurrying {
+                    sender.send(command(of)).expect("there is space");
+                }
             });
             assert_eq!(scene.next().await, (1 + many, COMMIT_EVERY / 4));
         }

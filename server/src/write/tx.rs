@@ -43,10 +43,10 @@ pub struct Tx<'c> {
 }
 
 impl<'c> Tx<'c> {
-    /// Begins, and reads what a batch is going to look at.
-    pub(super) fn begin(conn: &'c dyn Session, batch: &[Reads]) -> StoreResult<Self> {
+    /// Begins, and reads what a batch is going to look at and is not known.
+    pub(super) fn begin(conn: &'c dyn Session, known: Known, batch: &[Reads]) -> StoreResult<Self> {
         conn.begin_write()?;
-        let (history, known) = Known::of(conn, batch)?;
+        let (history, known) = known.learn(conn, batch)?;
         let head = history.head;
         Ok(Self { conn, history, head, now: clock::now(), changes: Vec::new(), known: RefCell::new(known) })
     }
@@ -102,10 +102,10 @@ impl<'c> Tx<'c> {
         Ok(())
     }
 
-    /// Makes all durable, after [`Tx::write_head`].
-    pub(super) fn commit(self) -> StoreResult<Vec<Change>> {
+    /// Makes all durable, after [`Tx::write_head`]; what changed, and what is known now.
+    pub(super) fn commit(self) -> StoreResult<(Vec<Change>, Known)> {
         self.conn.script("COMMIT")?;
-        Ok(self.changes)
+        Ok((self.changes, self.known.into_inner().kept(self.head)))
     }
 
     /// The last write, and waits for all of them.
@@ -241,6 +241,13 @@ impl<'c> Tx<'c> {
     pub fn insert_device(&mut self, it: &StoredDevice, token_hash: &[u8; 32]) -> Result<(), Failure> {
         devices::insert(self.conn, it, token_hash)?;
         self.known.get_mut().devices.remove(&it.id);
+        Ok(())
+    }
+
+    /// Writes that a device was seen just now, which is not in the log.
+    pub fn see_device(&mut self, id: DeviceId) -> Result<(), Failure> {
+        devices::seen(self.conn, id, self.now)?;
+        self.known.get_mut().devices.remove(&id);
         Ok(())
     }
 
