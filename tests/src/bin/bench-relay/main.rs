@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use self::{
     nchan::Nchan,
     readers::Readers,
-    relay::Bench,
+    relay::{Bench, Posting},
     work::{Served, posting_alone},
 };
 
@@ -35,8 +35,10 @@ const WRITERS: usize = 100;
 /// Small circles, and the streams of each.
 const CIRCLES: usize = 200;
 const STREAMS_EACH: usize = 20;
-/// How often two servers take turns.
-const ROUNDS: usize = 3;
+/// Messages a second in all of them together.
+const CIRCLES_RATE: u32 = 400;
+/// How often two servers are measured side by side.
+const ROUNDS: usize = 5;
 
 #[derive(Parser)]
 struct Options {
@@ -45,7 +47,7 @@ struct Options {
     seconds: u64,
     /// Only what has this word in its name: fanout, lifetimes, circles, idle, storm, resume, commit; or one of these, which
     /// are not run otherwise: profile, which says where the processor time of fan-out goes, and nchan, which gives the work
-    /// of `circles` to that server too, in turns.
+    /// of `circles` to that server too, at the same time.
     #[arg(long)]
     only: Option<String>,
 }
@@ -169,30 +171,37 @@ async fn lifetime(lifetime: &str, seconds: Duration) -> Result<()> {
 
 /// 200 circles with 20 streams each.
 async fn circles(seconds: Duration) -> Result<()> {
+    let posting = in_circles().await?;
+    posting_alone(&posting, CIRCLES_RATE, seconds).await?;
+    let readers = Readers::open(&posting.bench, &posting.readers(STREAMS_EACH), None).await?;
+    readers.wait_for_quiet().await?;
+    readers.measure(&posting, "200 circles × 20 streams, 400/s in all", CIRCLES_RATE, seconds).await?;
+    Ok(())
+}
+
+/// A relay with a person in each of some circles.
+async fn in_circles() -> Result<Arc<Posting>> {
     let bench = Bench::start(None).await?;
     let mut circles = Vec::new();
     for n in 0..CIRCLES {
         circles.push(bench.create(&format!("Circle {n}")).await?);
     }
-    let posting = bench.posting(&circles).await?;
-    let people = posting.writers.iter().flat_map(|it| std::iter::repeat_n(it.person.clone(), STREAMS_EACH));
-    posting_alone(&posting, 400, seconds).await?;
-    let readers = Readers::open(&bench, &people.collect::<Vec<_>>(), None).await?;
-    readers.wait_for_quiet().await?;
-    readers.measure(&posting, "200 circles × 20 streams, 400/s in all", 400, seconds).await?;
-    Ok(())
+    bench.posting(&circles).await
 }
 
-/// The same work for this relay and for nchan, in turns.
+/// The same work for this relay and for nchan: side by side, so that both have the same machine.
 async fn beside_nchan(seconds: Duration) -> Result<()> {
+    let (posting, nchan) = (in_circles().await?, Nchan::start().await?);
+    let readers = Readers::open(&posting.bench, &posting.readers(STREAMS_EACH), None).await?;
+    let paths: Vec<String> = (0..CIRCLES * STREAMS_EACH).map(|it| Nchan::stream(it / STREAMS_EACH)).collect();
+    let theirs = Readers::open_plain(nchan.port, &paths).await?;
+    readers.wait_for_quiet().await?;
     for _ in 0..ROUNDS {
-        circles(seconds).await?;
-        let nchan = Nchan::start().await?;
-        posting_alone(&nchan, 400, seconds).await?;
-        let paths: Vec<String> = (0..CIRCLES * STREAMS_EACH).map(|it| Nchan::stream(it / STREAMS_EACH)).collect();
-        let readers = Readers::open_plain(nchan.port, &paths).await?;
-        readers.wait_for_quiet().await?;
-        readers.measure(&nchan, "nchan, 200 channels × 20 streams, 400/s in all", 400, seconds).await?;
+        let (ours, others) = tokio::join!(
+            readers.measure(&posting, "Circles, 200 circles × 20 streams, 400/s in all", CIRCLES_RATE, seconds),
+            theirs.measure(&nchan, "nchan,   200 circles × 20 streams, 400/s in all", CIRCLES_RATE, seconds),
+        );
+        ours.and(others)?;
     }
     Ok(())
 }

@@ -33,15 +33,22 @@ pub struct Person {
 }
 
 /// Somebody who posts to a circle.
-pub struct Writer {
-    pub person: Person,
+struct Writer {
+    person: Person,
     circle: CircleId,
 }
 
 /// People who post to a relay, in turn.
 pub struct Posting {
-    bench: Arc<Bench>,
-    pub writers: Vec<Writer>,
+    pub bench: Arc<Bench>,
+    writers: Vec<Writer>,
+}
+
+impl Posting {
+    /// Each of them so many times: readers of their circles.
+    pub fn readers(&self, times: usize) -> Vec<Person> {
+        self.writers.iter().flat_map(|it| std::iter::repeat_n(it.person.clone(), times)).collect()
+    }
 }
 
 impl Served for Posting {
