@@ -23,6 +23,7 @@ mod stream;
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use circles_protocol::limits::BODY_BYTES_MAX;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -89,9 +90,13 @@ pub fn router(relay: Relay) -> Router {
     let (api, document) = routes().split_for_parts();
     api.merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         .fallback(ui::serve)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(middleware::from_fn(edge::finish))
+        // One layer of the router, which puts each in a box of its own.
+        .layer(
+            ServiceBuilder::new()
+                .layer(middleware::from_fn(edge::finish))
+                .layer(CatchPanicLayer::custom(problem::panicked))
+                .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
+        )
         .with_state(relay)
 }
 

@@ -1,5 +1,7 @@
 //! Circles.
 
+use std::sync::LazyLock;
+
 use circles_protocol::{Circle, CircleId, CircleKind, PersonId, Seq};
 
 use super::{
@@ -25,7 +27,8 @@ pub fn get(conn: &dyn Session, id: CircleId) -> StoreResult<Option<StoredCircle>
 
 /// Circles by their ids. Primary key.
 pub fn lookup(ids: Vec<CircleId>) -> Lookup<CircleId, StoredCircle> {
-    Lookup::new(format!("SELECT {COLUMNS} FROM circle c WHERE c.id = ?"), ids, |it| blob(it.uuid()), row)
+    static SQL: LazyLock<String> = LazyLock::new(|| format!("SELECT {COLUMNS} FROM circle c WHERE c.id = ?"));
+    Lookup::new(&SQL, ids, |it| blob(it.uuid()), row)
 }
 
 /// The open circles and the private ones of a person, by name. Reads all circles: a campus has hundreds.

@@ -1,5 +1,7 @@
 //! Devices and their tokens.
 
+use std::sync::LazyLock;
+
 use circles_protocol::{DeviceId, InviteId, PersonId, RevokedDevice, UnixMs};
 
 use super::{
@@ -29,7 +31,8 @@ pub fn get(conn: &dyn Session, id: DeviceId) -> StoreResult<Option<StoredDevice>
 
 /// Devices by their ids. Primary key.
 pub fn lookup(ids: Vec<DeviceId>) -> Lookup<DeviceId, StoredDevice> {
-    Lookup::new(format!("SELECT {COLUMNS} FROM device WHERE id = ?"), ids, |it| blob(it.uuid()), row)
+    static SQL: LazyLock<String> = LazyLock::new(|| format!("SELECT {COLUMNS} FROM device WHERE id = ?"));
+    Lookup::new(&SQL, ids, |it| blob(it.uuid()), row)
 }
 
 /// The device with that token, unless it was revoked. Index: the unique one of `token_hash`.

@@ -1,5 +1,7 @@
 //! Memberships.
 
+use std::sync::LazyLock;
+
 use circles_protocol::{CircleId, Membership, MembershipState, PersonId};
 
 use super::{
@@ -16,8 +18,9 @@ pub fn get(conn: &dyn Session, circle: CircleId, person: PersonId) -> StoreResul
 
 /// Memberships by their circle and person. Primary key.
 pub fn lookup(ids: Vec<(CircleId, PersonId)>) -> Lookup<(CircleId, PersonId), Membership> {
-    let sql = format!("SELECT {COLUMNS} FROM membership WHERE circle_id = ? AND person_id = ?");
-    Lookup::new(sql, ids, |(circle, person)| (blob(circle.uuid()), blob(person.uuid())), row)
+    static SQL: LazyLock<String> =
+        LazyLock::new(|| format!("SELECT {COLUMNS} FROM membership WHERE circle_id = ? AND person_id = ?"));
+    Lookup::new(&SQL, ids, |(circle, person)| (blob(circle.uuid()), blob(person.uuid())), row)
 }
 
 pub fn put(conn: &dyn Session, it: &Membership) -> StoreResult<()> {

@@ -1,5 +1,7 @@
 //! Messages.
 
+use std::sync::LazyLock;
+
 use circles_protocol::{CircleId, Message, MessageId, PersonId, Pos, Seq};
 
 use super::{
@@ -25,7 +27,8 @@ pub fn get(conn: &dyn Session, id: MessageId) -> StoreResult<Option<StoredMessag
 
 /// Messages by their ids. Primary key.
 pub fn lookup(ids: Vec<MessageId>) -> Lookup<MessageId, StoredMessage> {
-    Lookup::new(format!("SELECT {COLUMNS} FROM message WHERE id = ?"), ids, |it| blob(it.uuid()), row)
+    static SQL: LazyLock<String> = LazyLock::new(|| format!("SELECT {COLUMNS} FROM message WHERE id = ?"));
+    Lookup::new(&SQL, ids, |it| blob(it.uuid()), row)
 }
 
 pub fn exists(conn: &dyn Session, id: MessageId) -> StoreResult<bool> {

@@ -118,7 +118,7 @@ pub trait Question {
 
 /// The first row of a query for each of some keys. It is a question, and keeps the answers.
 pub struct Lookup<K, T> {
-    sql: String,
+    sql: &'static str,
     keys: Vec<K>,
     lists: Vec<Vec<Value>>,
     map: fn(&Row<'_>) -> StoreResult<T>,
@@ -128,14 +128,14 @@ pub struct Lookup<K, T> {
 impl<K, T> Lookup<K, T> {
     /// Of keys, how they stand in the query's parameters, and how a row is read.
     pub fn new<P: ToParams>(
-        sql: impl Into<String>,
+        sql: &'static str,
         keys: Vec<K>,
         params: impl Fn(&K) -> P,
         map: fn(&Row<'_>) -> StoreResult<T>,
     ) -> Self {
         let lists: Vec<_> = keys.iter().map(|it| params(it).params().into_iter().map(Value::from).collect()).collect();
         let found = RefCell::new(lists.iter().map(|_| None).collect());
-        Self { sql: sql.into(), keys, lists, map, found }
+        Self { sql, keys, lists, map, found }
     }
 
     /// Each key with what was found; none where there is no row.
@@ -152,7 +152,7 @@ impl<K, T> Lookup<K, T> {
 
 impl<K, T> Question for Lookup<K, T> {
     fn sql(&self) -> &str {
-        &self.sql
+        self.sql
     }
 
     fn lists(&self) -> &[Vec<Value>] {
