@@ -6,6 +6,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// The system's looks for space among what thousands of streams left behind as they opened: 13 % of the processor time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match command::Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
