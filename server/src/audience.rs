@@ -1,7 +1,5 @@
 //! Who may see a change (design 3.6). Pure logic, fed in the order of the log.
 
-use std::collections::HashSet;
-
 use circles_protocol::{CircleId, Entity, MembershipState, PersonId, Pos, Scope};
 
 use crate::transport::ring::Subject;
@@ -10,14 +8,18 @@ use crate::transport::ring::Subject;
 #[derive(Clone, Debug)]
 pub struct Audience {
     person: PersonId,
-    circles: HashSet<CircleId>,
+    /// Ascending: of thousands of streams each has its own, and looks it up for each message.
+    circles: Vec<CircleId>,
     as_of: Pos,
 }
 
 impl Audience {
     /// A person who is in these circles at a position.
     pub fn new(person: PersonId, circles: impl IntoIterator<Item = CircleId>, as_of: Pos) -> Self {
-        Self { person, circles: circles.into_iter().collect(), as_of }
+        let mut circles: Vec<CircleId> = circles.into_iter().collect();
+        circles.sort_unstable();
+        circles.dedup();
+        Self { person, circles, as_of }
     }
 
     /// Whether the person may see the change. A change of their own membership reaches them, and decides about those
@@ -28,23 +30,23 @@ impl Audience {
             if pos <= self.as_of {
                 return true;
             }
-            if subject.joined {
-                self.circles.insert(subject.circle);
-            } else {
-                self.circles.remove(&subject.circle);
+            match (self.circles.binary_search(&subject.circle), subject.joined) {
+                (Err(at), true) => self.circles.insert(at, subject.circle),
+                (Ok(at), false) => drop(self.circles.remove(at)),
+                _ => {}
             }
             return true;
         }
         match scope {
             Scope::Campus => true,
-            Scope::Circle(id) => self.circles.contains(&id),
+            Scope::Circle(id) => self.is_in(id),
             Scope::Person(id) => id == self.person,
         }
     }
 
     /// Whether the person is in the circle.
     pub fn is_in(&self, circle: CircleId) -> bool {
-        self.circles.contains(&circle)
+        self.circles.binary_search(&circle).is_ok()
     }
 
     /// The circles that the person is in.

@@ -79,7 +79,9 @@ pub fn committed(commands: usize, changes: usize, seconds: f64) {
 
 /// A stream read from the ring, or had to read from the database.
 pub fn ring(hit: bool) {
-    counter!(RING, "from" => if hit { "hit" } else { "miss" }).increment(1);
+    // Each with labels that are known beforehand: to put them together costs as much as the read.
+    let reads = if hit { counter!(RING, "from" => "hit") } else { counter!(RING, "from" => "miss") };
+    reads.increment(1);
 }
 
 /// A stream opened so far behind the head.

@@ -9,7 +9,7 @@ use std::{
     convert::Infallible,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -64,6 +64,8 @@ pub struct Live {
     reading: Option<BoxFuture<'static, Result<Piece, Failure>>>,
     /// Fires at what comes next, or earlier: it is not set anew for each message.
     timer: Pin<Box<Sleep>>,
+    /// Whom it wakes, and when, if it waits: who is woken for a message need not ask it again.
+    timer_wakes: Option<(Waker, Instant)>,
     pinged_at: Instant,
     /// When the lifetime is over; none: never.
     bye_at: Option<Instant>,
@@ -93,6 +95,7 @@ impl Live {
             listening,
             reading: None,
             timer: Box::pin(sleep_until(now + relay.settings().heartbeat)),
+            timer_wakes: None,
             pinged_at: now,
             bye_at: bye_at(relay.settings().stream_lifetime, now),
             ends_at: None,
@@ -289,11 +292,19 @@ impl Live {
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
+        let waits = |(waker, at): &(Waker, Instant)| *at <= due && waker.will_wake(cx.waker()) && Instant::now() < *at;
+        if self.timer_wakes.as_ref().is_some_and(waits) {
+            return Poll::Pending;
+        }
+        self.timer_wakes = None;
         if due < self.timer.deadline() {
             self.timer.as_mut().reset(due);
         }
         loop {
-            ready!(self.timer.as_mut().poll(cx));
+            if self.timer.as_mut().poll(cx).is_pending() {
+                self.timer_wakes = Some((cx.waker().clone(), self.timer.deadline()));
+                return Poll::Pending;
+            }
             if due <= Instant::now() {
                 return Poll::Ready(());
             }

@@ -53,7 +53,8 @@ impl Session for Connection {
     }
 
     fn script(&self, sql: &str) -> StoreResult<()> {
-        Ok(self.execute_batch(sql)?)
+        // The beginning and the end of each transaction are always the same.
+        if sql.contains(';') { Ok(self.execute_batch(sql)?) } else { self.query(sql, &[], &mut |_| Ok(Next::More)) }
     }
 
     fn is_open(&self) -> bool {
