@@ -26,7 +26,7 @@ pub async fn finish(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     // The route and not the path: ids are of no use in a log, and a browser may put a code where it does not belong.
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
-    // As text that is written as it is: with quotes around them these cost a request as much as all else that it does here.
+    // Displayed: as strings they would be written character by character, with quotes around them.
     let span = tracing::info_span!("request", %id, %method, %route);
     let begun = Instant::now();
     async move {
