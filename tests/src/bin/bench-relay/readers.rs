@@ -129,26 +129,29 @@ impl Readers {
         .await
     }
 
-    /// Posts at a rate for a while, and says what it cost.
+    /// Posts at a rate for a while, and says what it cost. Each message comes to so many of the streams.
     pub async fn measure(
         &self,
         served: &Arc<impl Served>,
         what: &str,
+        streams_each: usize,
         rate: u32,
         seconds: Duration,
     ) -> Result<Measured> {
         let late = || self.counts.late_us.lock().unwrap_or_else(PoisonError::into_inner);
         late().clear();
-        let (deliveries, bytes, cpu) =
+        let (before, bytes, cpu) =
             (self.deliveries(), self.counts.bytes.load(Ordering::Relaxed), cpu_ms(served.pid())?);
         let (posted, took) = keep_posting(served, rate, seconds).await?;
-        // The last ones are on their way.
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        let all = (posted * streams_each) as u64;
+        circles_tests::wait_for("the last messages", async || Ok((self.deliveries() - before >= all).then_some(())))
+            .await?;
         let (deliveries, bytes, cpu) = (
-            self.deliveries() - deliveries,
+            self.deliveries() - before,
             self.counts.bytes.load(Ordering::Relaxed) - bytes,
             cpu_ms(served.pid())? - cpu,
         );
+        ensure!(deliveries == all, "each message once: {deliveries} deliveries of {all}");
         let mut late: Vec<u128> = std::mem::take(&mut *late());
         late.sort_unstable();
         let at = |part: usize| late.get(late.len() * part / 100).copied().unwrap_or_default();
