@@ -120,6 +120,10 @@ pub const FULL_FOR: Duration = Duration::from_secs(10);
 /// How long connecting to Postgres may take.
 pub const POSTGRES_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long Postgres may take for an answer until its connection is given up: longer than Postgres itself gives a
+/// statement, and shorter than a request may take.
+pub const POSTGRES_ANSWER_MAX: Duration = Duration::from_secs(10);
+
 /// How long data may stay unacknowledged until the connection to Postgres counts as dead.
 pub const POSTGRES_DEAD_AFTER: Duration = Duration::from_secs(10);
 

@@ -1,4 +1,5 @@
-//! The wire between a client and a relay, byte by byte: one can hold it, slow it down, cut it, or let it go dead unnoticed.
+//! The wire between a client and a relay, or a relay and its database, byte by byte: one can hold it, slow it down, cut it, or
+//! let it go dead unnoticed.
 
 use std::{
     sync::{
@@ -35,8 +36,8 @@ pub enum State {
 
 /// A wire. It is cut when dropped.
 pub struct Wire {
-    url: String,
-    relay: String,
+    port: u16,
+    server: u16,
     control: Arc<Control>,
     _listening: AbortOnDropHandle<()>,
 }
@@ -50,10 +51,10 @@ struct Control {
 }
 
 impl Wire {
-    /// To the relay on this port of loopback.
-    pub async fn to(port: u16) -> Result<Self> {
+    /// To the server on this port of loopback.
+    pub async fn to(server: u16) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?);
+        let port = listener.local_addr()?.port();
         let control = Arc::new(Control {
             state: watch::Sender::new(State::Well),
             cut: watch::Sender::default(),
@@ -64,19 +65,18 @@ impl Wire {
         let listening = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                // A relay that is down refuses, and so does the wire then: by closing.
-                let Ok(relay) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
+                // A server that is down refuses, and so does the wire then: by closing.
+                let Ok(to) = TcpStream::connect(("127.0.0.1", server)).await else { continue };
                 let number = shared.made.fetch_add(1, Ordering::Relaxed);
-                connections.spawn(pass(client, relay, number, shared.clone()));
+                connections.spawn(pass(client, to, number, shared.clone()));
             }
         });
-        let relay = format!("http://127.0.0.1:{port}");
-        Ok(Self { url, relay, control, _listening: AbortOnDropHandle::new(listening) })
+        Ok(Self { port, server, control, _listening: AbortOnDropHandle::new(listening) })
     }
 
-    /// The same invite, over the wire.
-    pub fn invite(&self, link: &str) -> String {
-        link.replace(&self.relay, &self.url)
+    /// The same address, over the wire: of an invite, or of a database.
+    pub fn over(&self, url: &str) -> String {
+        url.replace(&format!("127.0.0.1:{}", self.server), &format!("127.0.0.1:{}", self.port))
     }
 
     /// From now on it is so.
@@ -101,14 +101,14 @@ impl Wire {
     }
 }
 
-async fn pass(client: TcpStream, relay: TcpStream, number: u64, control: Arc<Control>) {
+async fn pass(client: TcpStream, server: TcpStream, number: u64, control: Arc<Control>) {
     let (from_client, to_client) = client.into_split();
-    let (from_relay, to_relay) = relay.into_split();
+    let (from_server, to_server) = server.into_split();
     let mut cut = control.cut.subscribe();
     tokio::select! {
-        // Either direction's end is that of both: HTTP closes connections whole.
-        _ = copy(from_client, to_relay, number, &control) => {}
-        _ = copy(from_relay, to_client, number, &control) => {}
+        // Either direction's end is that of both: HTTP closes connections whole, and so does Postgres.
+        _ = copy(from_client, to_server, number, &control) => {}
+        _ = copy(from_server, to_client, number, &control) => {}
         _ = cut.wait_for(|before| number < *before) => {}
     }
 }

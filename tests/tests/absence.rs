@@ -56,7 +56,7 @@ async fn after_hours_away_it_says_how_far_it_is_and_then_what_was_missed() -> Re
     let data = dir.path().join("app");
     let mut relay = RelayProcess::start(&dir.path().join("relay"), &[]).await?;
     let wire = Wire::to(relay.port()).await?;
-    let link = wire.invite(&relay.invite("owner")?);
+    let link = wire.over(&relay.invite("owner")?);
     relay.kill()?;
     import(dir.path(), BEFORE)?;
     relay.restart().await?;

@@ -43,7 +43,7 @@ impl Scene {
         let relay = RelayProcess::start(&dir.path().join("relay"), &["--heartbeat", "1s"]).await?;
         let wire = Wire::to(relay.port()).await?;
         let (ada, campus) = joined(&dir.path().join("ada"), &relay.invite("owner")?, "Ada").await?;
-        let (bob, bobs) = joined(&dir.path().join("bob"), &wire.invite(&relay.invite("member")?), "Bob").await?;
+        let (bob, bobs) = joined(&dir.path().join("bob"), &wire.over(&relay.invite("member")?), "Bob").await?;
         let mut scene = Self { dir, relay, wire, ada, campus, bob, bobs, texts: Vec::new() };
         scene.says(20, "before").await?;
         scene.both_show_all().await?;
@@ -155,7 +155,7 @@ async fn one_killed_again_and_again_while_catching_up_ends_complete_once_and_in_
     let dir = tempdir()?;
     let mut relay = RelayProcess::start(&dir.path().join("relay"), &[]).await?;
     let wire = Wire::to(relay.port()).await?;
-    let link = wire.invite(&relay.invite("owner")?);
+    let link = wire.over(&relay.invite("owner")?);
     relay.kill()?;
     import(dir.path(), 100)?;
     relay.restart().await?;

@@ -60,7 +60,7 @@ impl Scene {
     }
 
     fn invite(&self) -> Result<String> {
-        Ok(self.wire.invite(&self.relay.invite("member")?))
+        Ok(self.wire.over(&self.relay.invite("member")?))
     }
 
     fn data(&self) -> PathBuf {

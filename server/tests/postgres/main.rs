@@ -6,8 +6,10 @@ mod batches;
 #[path = "../campus.rs"]
 mod campus;
 mod instances;
+mod no_answer;
 mod other_histories;
 mod pooled;
 mod round_trips;
 #[path = "../stream.rs"]
 mod stream;
+mod wire;

@@ -10,56 +10,16 @@ use std::time::{Duration, Instant};
 use circles_relay::Settings;
 use circles_test_servers::Postgres;
 use common::{TestRelay, quick};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    sync::mpsc,
-};
+
+use crate::wire::Wire;
 
 /// How long an answer of the database is on its way.
 const FAR: Duration = Duration::from_millis(60);
 
-/// Brings the database as far away: gives the address of it there.
-async fn far(database: &str) -> String {
-    let near = url::Url::parse(database).unwrap();
-    let (host, port) = (near.host_str().unwrap().to_owned(), near.port().unwrap());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut far = near;
-    far.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let server = TcpStream::connect((host.as_str(), port)).await.unwrap();
-            let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-            tokio::spawn(carry(from_client, to_server, Duration::ZERO));
-            tokio::spawn(carry(from_server, to_client, FAR));
-        }
-    });
-    far.into()
-}
-
-/// Hands on what comes, so much later. It ends with either end.
-async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin + Send + 'static, later: Duration) {
-    let (under_way, mut arriving) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
-    tokio::spawn(async move {
-        while let Some((due, bytes)) = arriving.recv().await {
-            tokio::time::sleep_until(due.into()).await;
-            if to.write_all(&bytes).await.is_err() {
-                break;
-            }
-        }
-    });
-    let mut buffer = vec![0; 64 * 1024];
-    while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        if under_way.send((Instant::now() + later, buffer[..length].to_vec())).is_err() {
-            break;
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_waits_three_times_for_the_database() {
-    let database = far(&Postgres::shared().unwrap().database().unwrap()).await;
-    let relay = TestRelay::with(Settings { database: Some(database), database_connections: 2, ..quick() }).await;
+    let wire = Wire::to(&Postgres::shared().unwrap().database().unwrap(), FAR).await;
+    let relay = TestRelay::with(Settings { database: Some(wire.database), database_connections: 2, ..quick() }).await;
     let ada = relay.owner("Ada").await;
     let general = ada.general().await;
     let mut shortest = Duration::MAX;

@@ -175,9 +175,9 @@ impl From<tokio_postgres::Error> for StoreError {
         match code.code() {
             "53100" => Self::Full,
             // Connection exceptions, resources, an operator who stops the server, locks and serialisation, read-only
-            // after a failover (appendix A of the Postgres manual).
+            // after a failover, a transaction that did nothing for too long (appendix A of the Postgres manual).
             it if ["08", "53", "57", "55", "40"].contains(&&it[..2]) => Self::Unavailable(cause(&error)),
-            "25006" => Self::Unavailable(cause(&error)),
+            "25006" | "25P03" => Self::Unavailable(cause(&error)),
             // A prepared statement that is gone, or there already: it is on another connection than this relay's.
             "26000" | "42P05" => Self::Broken(format!("{}: behind a pooler, set database_pooled", cause(&error))),
             _ => Self::Broken(cause(&error)),

@@ -7,6 +7,7 @@ use std::{
     cell::{Cell, RefCell},
     error::Error,
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::BytesMut;
@@ -15,14 +16,14 @@ use futures::{
     future::{maybe_done, try_join_all},
     poll,
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::timeout};
 use tokio_postgres::{
     Statement,
     types::{IsNull, ToSql, Type},
 };
 
 use crate::{
-    limits::POSTGRES_PIPELINE_MAX,
+    limits::{POSTGRES_ANSWER_MAX, POSTGRES_PIPELINE_MAX},
     store::{
         StoreError, StoreResult,
         session::{Next, Param, Question, Row, Session, Value},
@@ -32,10 +33,17 @@ use crate::{
 /// The key of the advisory lock under which instances that start together do it one after the other ("circles").
 const START_LOCK: i64 = 0x0063_6972_636c_6573;
 
-/// A statement that takes longer than this is given up, so that a stuck lock does not hold up the relay for ever. Set in each
-/// transaction: a pooler takes no such options of a connection, and gives it to others.
-const TIME_LIMITS: &str = "SET LOCAL statement_timeout = '20s'; SET LOCAL lock_timeout = '10s'; \
-    SET LOCAL idle_in_transaction_session_timeout = '30s'";
+/// A statement that takes longer than this is given up by the server, so that a stuck lock does not hold up the relay for
+/// ever. Set in each transaction: a pooler takes no such options of a connection, and gives it to others.
+const TIME_LIMITS: &str = "SET LOCAL statement_timeout = '8s'; SET LOCAL lock_timeout = '8s'";
+
+/// How long a transaction may do nothing until the server undoes it. One that reads holds up nobody, and one of a start only
+/// those that start with it; either may wait for the file of a backup.
+const IDLE: &str = "SET LOCAL idle_in_transaction_session_timeout = '30s'";
+
+/// One that writes holds the campus's lock, and its instance may have been frozen, or cut off, in the middle. It waits for
+/// nothing but the way to the server and back; and this is shorter than others wait for the lock.
+const WRITER_IDLE: &str = "SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
 /// The head row is the lock of the campus (design section 5).
 const LOCK_CAMPUS: &str = "SELECT head FROM campus FOR UPDATE";
@@ -48,6 +56,10 @@ pub struct Link {
     pooled: bool,
     /// A transaction is open.
     open: Cell<bool>,
+    /// How long an answer may take; none while instances start, which wait for one another.
+    patience: Cell<Option<Duration>>,
+    /// The server did not answer: nothing is to be expected from this connection any more.
+    given_up: Cell<bool>,
     /// A statement of it failed: it can only be rolled back, and its `COMMIT` would do that without a word.
     failed: Cell<bool>,
     touched: Cell<u64>,
@@ -69,16 +81,26 @@ enum Sql {
 
 impl Link {
     pub fn new(runtime: Handle, client: Client, pooled: bool) -> Self {
-        let (open, failed, touched) = (Cell::new(false), Cell::new(false), Cell::new(0));
-        Self { runtime, client: Some(client), pooled, open, failed, touched, waiting: RefCell::default() }
+        Self {
+            runtime,
+            client: Some(client),
+            pooled,
+            open: Cell::new(false),
+            patience: Cell::new(None),
+            given_up: Cell::new(false),
+            failed: Cell::new(false),
+            touched: Cell::new(0),
+            waiting: RefCell::default(),
+        }
     }
 
     /// Begins a transaction for what instances do as they start, one at a time, and for as long as it takes.
     pub fn begin_to_start(&self) -> StoreResult<()> {
-        self.begin(format!(
-            "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
+        let sql = format!(
+            "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; {IDLE}; \
              SELECT pg_advisory_xact_lock({START_LOCK})"
-        ))
+        );
+        self.begin(sql, None)
     }
 
     /// Waits until no other transaction writes to the campus.
@@ -105,7 +127,18 @@ impl Link {
         if self.pooled {
             return Ok(Sql::Text(sql.into()));
         }
-        self.noted(self.runtime.block_on(self.client().prepare_cached(&sql))).map(Sql::Prepared)
+        let prepared = self.runtime.block_on(self.answered(self.client().prepare_cached(&sql)));
+        self.noted(prepared.and_then(|it| Ok(it?))).map(Sql::Prepared)
+    }
+
+    /// Waits for an answer, but not for ever: the server, or something on the way to it, may hang while its kernel goes on to
+    /// say that all is well.
+    async fn answered<T>(&self, it: impl Future<Output = T>) -> StoreResult<T> {
+        let Some(patience) = self.patience.get() else { return Ok(it.await) };
+        timeout(patience, it).await.map_err(|_| {
+            self.given_up.set(true);
+            StoreError::Unavailable(format!("no answer for {} s", patience.as_secs()))
+        })
     }
 
     /// Sends what waits and then the rest, without waiting in between. Gives what came of the rest.
@@ -122,11 +155,11 @@ impl Link {
             let _ = poll!(rest.as_mut());
             let mut failure = Ok(());
             for it in &mut sent {
-                it.as_mut().await;
+                self.answered(it.as_mut()).await?;
                 failure = failure.and(it.as_mut().take_output().expect("it is done"));
             }
-            rest.as_mut().await;
-            failure.and(rest.as_mut().take_output().expect("it is done"))
+            self.answered(rest.as_mut()).await?;
+            Ok(failure.and(rest.as_mut().take_output().expect("it is done"))?)
         });
         self.noted(done)
     }
@@ -151,16 +184,17 @@ impl Link {
         }
     }
 
-    fn noted<T>(&self, done: Result<T, tokio_postgres::Error>) -> StoreResult<T> {
+    fn noted<T>(&self, done: StoreResult<T>) -> StoreResult<T> {
         if done.is_err() {
             self.failed.set(true);
             self.touched.set(self.touched.get() + 1);
         }
-        Ok(done?)
+        done
     }
 
-    fn begin(&self, sql: String) -> StoreResult<()> {
+    fn begin(&self, sql: String, patience: Option<Duration>) -> StoreResult<()> {
         self.settle()?;
+        self.patience.set(patience);
         self.failed.set(false);
         self.open.set(true);
         self.waiting.borrow_mut().push(Waiting::Script(sql));
@@ -170,8 +204,8 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // A panic left its transaction open: nobody else may find it in the pool.
-        if self.open.get()
+        // Its transaction is open, after a panic, or it does not answer: nobody else may find it in the pool.
+        if (self.open.get() || self.given_up.get())
             && let Some(client) = self.client.take()
         {
             drop(Client::take(client));
@@ -262,15 +296,16 @@ impl Session for Link {
 
     fn is_open(&self) -> bool {
         // A failed statement leaves the transaction to be rolled back; a lost connection leaves nothing.
-        self.open.get() && !self.client().is_closed()
+        self.open.get() && !self.given_up.get() && !self.client().is_closed()
     }
 
     fn begin_read(&self) -> StoreResult<()> {
-        self.begin(format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {TIME_LIMITS}"))
+        let sql = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {TIME_LIMITS}; {IDLE}");
+        self.begin(sql, Some(POSTGRES_ANSWER_MAX))
     }
 
     fn begin_write(&self) -> StoreResult<()> {
-        self.begin(format!("BEGIN; {TIME_LIMITS}; {LOCK_CAMPUS}"))
+        self.begin(format!("BEGIN; {TIME_LIMITS}; {WRITER_IDLE}; {LOCK_CAMPUS}"), Some(POSTGRES_ANSWER_MAX))
     }
 }
 

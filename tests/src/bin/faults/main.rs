@@ -10,6 +10,7 @@ mod writer;
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -21,7 +22,7 @@ use circles_protocol::{
     api::{Circles, CreateCircle, Join},
 };
 use circles_test_servers::{Postgres, Redis};
-use circles_tests::{balancer::Balancer, client, relay::RelayProcess, wait_for};
+use circles_tests::{balancer::Balancer, client, relay::RelayProcess, wait_for, wire::Wire};
 use clap::Parser;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use tokio_util::sync::CancellationToken;
@@ -90,28 +91,10 @@ async fn main() -> Result<()> {
     let mut random = StdRng::seed_from_u64(seed);
     let dir = tempfile::tempdir()?;
 
-    let postgres = Postgres::start()?;
-    let database = postgres.database()?;
-    let redis = [Redis::start()?, Redis::start()?];
-    redis[1].command(&["REPLICAOF", "127.0.0.1", &redis[0].port().to_string()])?;
-    let to_redis = Balancer::start(vec![redis[0].port()]).await?;
-    let redis_url = format!("redis://127.0.0.1:{}/", to_redis.port());
-    let flags = [
-        &["--database", &database, "--redis", &redis_url, "--stream-lifetime", "15s", "--heartbeat", "5s"][..],
-        &["--writes-burst", "1000000", "--reads-burst", "1000000", "--joins-burst", "10000", "--drain", "1s"][..],
-    ]
-    .concat();
-    let (mut relays, mut counted_at) = (Vec::new(), Vec::new());
-    for n in 0..3 {
-        counted_at.push(circles_tests::port()?);
-        let address = format!("127.0.0.1:{}", counted_at[n]);
-        let flags = [&flags[..], &["--metrics-listen", &address]].concat();
-        relays.push(RelayProcess::start(&dir.path().join(format!("relay-{n}")), &flags).await?);
-    }
-    let balancer = Balancer::start(relays.iter().map(RelayProcess::port).collect()).await?;
-    let url = format!("http://127.0.0.1:{}", balancer.port());
-    let invite = relays[0].invite("member")?.replace(&relays[0].url(), &url);
-    let owner_invite = relays[0].invite("owner")?;
+    let (mut scene, counted_at) = machines(dir.path()).await?;
+    let url = format!("http://127.0.0.1:{}", scene.balancer.port());
+    let invite = scene.relays[0].invite("member")?.replace(&scene.relays[0].url(), &url);
+    let owner_invite = scene.relays[0].invite("owner")?;
     let http = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(2)).build()?;
     let campus = Arc::new(Campus { http, url, ledger: Mutex::default() });
 
@@ -165,7 +148,6 @@ async fn main() -> Result<()> {
     let writing = CancellationToken::new();
     let writer = Writer::new(campus.clone(), owner.clone(), circles.clone());
     let writers = writer.start(options.rate, random.random(), &writing);
-    let mut scene = Scene { postgres, redis, primary: 0, to_redis, relays, balancer, counts: BTreeMap::new() };
     let until = Instant::now() + Duration::from_secs(options.seconds);
     let mut removed = trouble::Removals::new(campus.clone(), owner.clone(), &readers);
     while Instant::now() < until {
@@ -186,6 +168,34 @@ async fn main() -> Result<()> {
     judge(&scene, &campus, &readers, clients, &circles).await?;
     stop.cancel();
     report(&scene, &campus, healed.await?, seed)
+}
+
+/// Three relays behind a balancer, on one Postgres and on a Redis with a replica; and where each relay's metrics are.
+async fn machines(dir: &Path) -> Result<(Scene, Vec<u16>)> {
+    let postgres = Postgres::start()?;
+    let database = postgres.database()?;
+    let redis = [Redis::start()?, Redis::start()?];
+    redis[1].command(&["REPLICAOF", "127.0.0.1", &redis[0].port().to_string()])?;
+    let to_redis = Balancer::start(vec![redis[0].port()]).await?;
+    let redis_url = format!("redis://127.0.0.1:{}/", to_redis.port());
+    let flags = [
+        &["--redis", &redis_url, "--stream-lifetime", "15s", "--heartbeat", "5s"][..],
+        &["--writes-burst", "1000000", "--reads-burst", "1000000", "--joins-burst", "10000", "--drain", "1s"][..],
+    ]
+    .concat();
+    let (mut relays, mut to_postgres, mut counted_at) = (Vec::new(), Vec::new(), Vec::new());
+    for n in 0..3 {
+        counted_at.push(circles_tests::port()?);
+        let address = format!("127.0.0.1:{}", counted_at[n]);
+        let wire = Wire::to(postgres.port()).await?;
+        let database = wire.over(&database);
+        to_postgres.push(wire);
+        let flags = [&flags[..], &["--metrics-listen", &address, "--database", &database]].concat();
+        relays.push(RelayProcess::start(&dir.join(format!("relay-{n}")), &flags).await?);
+    }
+    let balancer = Balancer::start(relays.iter().map(RelayProcess::port).collect()).await?;
+    let counts = BTreeMap::new();
+    Ok((Scene { postgres, to_postgres, redis, primary: 0, to_redis, relays, balancer, counts }, counted_at))
 }
 
 /// A person at the relay.

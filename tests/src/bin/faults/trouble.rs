@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, process::Command, sync::Arc, time::Duration};
 use anyhow::{Context, Result, ensure};
 use circles_protocol::{CircleId, Pos, api::AddMember};
 use circles_test_servers::{Postgres, Redis};
-use circles_tests::{balancer::Balancer, relay::RelayProcess, wait_for};
+use circles_tests::{
+    balancer::Balancer,
+    relay::RelayProcess,
+    wait_for,
+    wire::{State, Wire},
+};
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use uuid::Uuid;
 
@@ -17,6 +22,8 @@ use super::{
 /// The machines of the campus.
 pub struct Scene {
     pub postgres: Postgres,
+    /// The way of each relay to it.
+    pub to_postgres: Vec<Wire>,
     pub redis: [Redis; 2],
     /// Which of the two is written to.
     pub primary: usize,
@@ -32,7 +39,7 @@ impl Scene {
     pub async fn strike(&mut self, random: &mut StdRng) -> Result<()> {
         let down = Duration::from_millis(random.random_range(200..3_000));
         let relay = random.random_range(0..self.relays.len());
-        let what = match random.random_range(0..16) {
+        let what = match random.random_range(0..18) {
             0..=3 => {
                 self.relays[relay].crash(down).await?;
                 "kill -9 of a relay"
@@ -68,6 +75,16 @@ impl Scene {
             13 | 14 => {
                 self.fail_over(down).await?;
                 "Redis failed over to a replica that lost its tail"
+            }
+            15 => {
+                self.to_postgres[relay].go_dead();
+                "the connections of a relay to Postgres dead, and nobody told"
+            }
+            16 => {
+                self.to_postgres[relay].set(State::Held);
+                tokio::time::sleep(down).await;
+                self.to_postgres[relay].set(State::Well);
+                "nothing passed between a relay and Postgres for a while"
             }
             _ => {
                 self.postgres.kill()?;

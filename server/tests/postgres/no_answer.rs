@@ -1,0 +1,106 @@
+//! Connections that are open, and on which nothing comes: an instance that was frozen, a database that hangs.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+use std::time::{Duration, Instant};
+
+use circles_protocol::{
+    CircleId, Code,
+    api::{Me, MessagesPage, PostMessage, Receipt},
+};
+use circles_relay::Settings;
+use circles_test_servers::Postgres;
+use reqwest::Method;
+use tempfile::TempDir;
+
+use crate::{
+    instances::{
+        at,
+        common::{Person, TestRelay, message, quick},
+    },
+    wire::Wire,
+};
+
+/// What the writer says as it begins; behind that the campus is locked.
+const LOCKS: &str = "FOR UPDATE";
+/// What a reader says.
+const READS: &str = "READ ONLY";
+/// A relay gives a connection up after 10 s without an answer.
+const GIVEN_UP: std::ops::Range<Duration> = Duration::from_secs(9)..Duration::from_secs(14);
+
+/// Asks, and says how long the answer took.
+async fn timed<T>(asked: impl Future<Output = T>) -> (T, Duration) {
+    let begun = Instant::now();
+    (asked.await, begun.elapsed())
+}
+
+/// Posts until it is stored, as apps do.
+async fn post(person: &Person, circle: CircleId, it: &PostMessage) -> Receipt {
+    person.ok(Method::POST, &format!("/v1/circles/{circle}/messages"), it).await
+}
+
+async fn refused(person: Person, circle: CircleId, it: PostMessage) -> Code {
+    person.refused(Method::POST, &format!("/v1/circles/{circle}/messages"), it).await
+}
+
+async fn texts(person: &Person, circle: CircleId) -> Vec<String> {
+    let page: MessagesPage = person.get(&format!("/v1/circles/{circle}/messages")).await;
+    page.messages.into_iter().map(|it| it.text).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_is_frozen_while_it_writes_holds_up_the_others_for_seconds() {
+    let database = Postgres::shared().unwrap().database().unwrap();
+    let wire = Wire::to(&database, Duration::ZERO).await;
+    let first = TestRelay::with(Settings { database: Some(database), ..quick() }).await;
+    let over_the_wire = Settings { database: Some(wire.database.clone()), ..quick() };
+    let frozen = TestRelay::at(TempDir::new().unwrap(), over_the_wire).await;
+    let ada = first.owner("Ada").await;
+    let bob = at(&frozen, &first.person("Bob").await);
+    let general = ada.general().await;
+    let from_bob = message("from the frozen one");
+
+    let waiting = tokio::spawn(refused(bob.clone(), general, from_bob.clone()));
+    wire.freeze_after(&[LOCKS]).await;
+    let (_, took) = timed(ada.post(general, "from the other one")).await;
+    assert!((Duration::from_secs(3)..Duration::from_secs(8)).contains(&took), "{took:?}");
+    let (_, took) = timed(ada.post(general, "and once more")).await;
+    assert!(took < Duration::from_secs(2), "{took:?}");
+
+    wire.thaw();
+    assert_eq!(waiting.await.unwrap(), Code::StoreUnavailable, "its transaction was undone");
+    post(&bob, general, &from_bob).await;
+    assert_eq!(texts(&ada, general).await, ["from the other one", "and once more", "from the frozen one"]);
+    frozen.stop().await;
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_without_an_answer_is_given_up_and_the_next_one_is_used() {
+    let wire = Wire::to(&Postgres::shared().unwrap().database().unwrap(), Duration::ZERO).await;
+    // One that writes, one that reads.
+    let settings = Settings { database: Some(wire.database.clone()), database_connections: 2, ..quick() };
+    let relay = TestRelay::with(settings).await;
+    let ada = relay.owner("Ada").await;
+    let general = ada.general().await;
+    let before = ada.get::<Me>("/v1/me").await.cursor;
+
+    let reading = ada.clone();
+    let reading = tokio::spawn(async move { timed(reading.refused(Method::GET, "/v1/circles", ())).await });
+    wire.freeze_after(&[READS]).await;
+    let it = message("stored, and nobody said so");
+    let writing = tokio::spawn(timed(refused(ada.clone(), general, it.clone())));
+    wire.freeze_after(&[LOCKS, "COMMIT"]).await;
+    for waiting in [reading, writing] {
+        let (code, took) = waiting.await.unwrap();
+        assert!(code == Code::StoreUnavailable && GIVEN_UP.contains(&took), "{code:?} after {took:?}");
+    }
+
+    let receipt = post(&ada, general, &it).await;
+    assert_eq!(texts(&ada, general).await, [it.text.as_str()], "once");
+    let mut events = ada.stream(Some(&before)).await;
+    let seen = events.until_text(&it.text).await;
+    assert_eq!(seen.last().unwrap().cursor.pos, receipt.pos);
+    drop(events);
+    relay.stop().await;
+}
