@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use circles_protocol::{
     CircleId, Code,
-    api::{Me, MessagesPage, PostMessage, Receipt},
+    api::{Circles, Me, MessagesPage, PostMessage, Receipt},
 };
 use circles_relay::Settings;
 use circles_test_servers::Postgres;
@@ -102,5 +102,28 @@ async fn a_connection_without_an_answer_is_given_up_and_the_next_one_is_used() {
     let seen = events.until_text(&it.text).await;
     assert_eq!(seen.last().unwrap().cursor.pos, receipt.pos);
     drop(events);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_one_connection_is_dead_the_others_are_not_waited_for() {
+    let wire = Wire::to(&Postgres::shared().unwrap().database().unwrap(), Duration::ZERO).await;
+    let relay = TestRelay::with(Settings { database: Some(wire.database.clone()), ..quick() }).await;
+    let ada = relay.owner("Ada").await;
+    let general = ada.general().await;
+    let read = || ada.get::<Circles>("/v1/circles");
+    // All readers are there.
+    futures::future::join_all((0..32).map(|_| read())).await;
+
+    wire.freeze();
+    let (code, took) = timed(ada.refused(Method::GET, "/v1/circles", ())).await;
+    assert!(code == Code::StoreUnavailable && GIVEN_UP.contains(&took), "{code:?} after {took:?}");
+    for _ in 0..2 * relay.settings().database_connections {
+        let (_, took) = timed(read()).await;
+        assert!(took < Duration::from_secs(2), "{took:?}");
+    }
+    // The writer may have begun to wait later, for what it writes by itself.
+    let (_, took) = timed(ada.post(general, "and the writer")).await;
+    assert!(took < GIVEN_UP.end, "{took:?}");
     relay.stop().await;
 }

@@ -28,6 +28,8 @@ struct Trap {
     /// What the relay has to say on it, one after the other; the first connection on which all was said freezes.
     said: Mutex<Vec<&'static str>>,
     caught: Notify,
+    /// Of each connection, whether it is frozen.
+    connections: Mutex<Vec<watch::Sender<bool>>>,
     thawed: watch::Sender<bool>,
 }
 
@@ -38,14 +40,19 @@ impl Wire {
         let (host, port) = (address.host_str().unwrap().to_owned(), address.port().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         address.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
-        let trap = Trap { said: Mutex::default(), caught: Notify::new(), thawed: watch::Sender::new(false) };
-        let trap = Arc::new(trap);
+        let trap = Arc::new(Trap {
+            said: Mutex::default(),
+            caught: Notify::new(),
+            connections: Mutex::default(),
+            thawed: watch::Sender::new(false),
+        });
         let set = trap.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect((host.as_str(), port)).await.unwrap();
                 let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
                 let frozen = watch::Sender::new(false);
+                set.connections.lock().unwrap().push(frozen.clone());
                 let held = Held { frozen: frozen.subscribe(), thawed: set.thawed.subscribe() };
                 tokio::spawn(listen(from_client, to_server, set.clone(), frozen, held.clone()));
                 tokio::spawn(carry(from_server, to_client, later, held));
@@ -59,6 +66,13 @@ impl Wire {
     pub async fn freeze_after(&self, said: &[&'static str]) {
         *self.trap.said.lock().unwrap() = said.to_vec();
         timeout(PATIENCE, self.trap.caught.notified()).await.expect("it is said");
+    }
+
+    /// Freezes all connections that there are; those made later go on.
+    pub fn freeze(&self) {
+        for connection in self.trap.connections.lock().unwrap().iter() {
+            connection.send_replace(true);
+        }
     }
 
     /// Lets everything pass again, also what was held.

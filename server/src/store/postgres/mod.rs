@@ -96,7 +96,15 @@ impl Database {
     }
 
     fn link(&self, client: Client) -> Link {
-        Link::new(self.runtime.clone(), client, self.pooled)
+        Link::new(self.clone(), client)
+    }
+
+    /// Closes the connections that nobody uses just now. Where one is dead, those beside it mostly are too, and each would be
+    /// waited for.
+    fn leave_idle(&self) {
+        for pool in [&self.writer, &self.readers] {
+            pool.retain(|_, _| false);
+        }
     }
 
     /// Runs `read` on a snapshot of the database.

@@ -16,12 +16,13 @@ use futures::{
     future::{maybe_done, try_join_all},
     poll,
 };
-use tokio::{runtime::Handle, time::timeout};
+use tokio::time::timeout;
 use tokio_postgres::{
     Statement,
     types::{IsNull, ToSql, Type},
 };
 
+use super::Database;
 use crate::{
     limits::{POSTGRES_ANSWER_MAX, POSTGRES_PIPELINE_MAX},
     store::{
@@ -50,10 +51,8 @@ const LOCK_CAMPUS: &str = "SELECT head FROM campus FOR UPDATE";
 
 /// A connection, lent by the pool.
 pub struct Link {
-    runtime: Handle,
+    database: Database,
     client: Option<Client>,
-    /// No statement stays prepared: the next transaction may find another connection behind this one.
-    pooled: bool,
     /// A transaction is open.
     open: Cell<bool>,
     /// How long an answer may take; none while instances start, which wait for one another.
@@ -80,11 +79,10 @@ enum Sql {
 }
 
 impl Link {
-    pub fn new(runtime: Handle, client: Client, pooled: bool) -> Self {
+    pub fn new(database: Database, client: Client) -> Self {
         Self {
-            runtime,
+            database,
             client: Some(client),
-            pooled,
             open: Cell::new(false),
             patience: Cell::new(None),
             given_up: Cell::new(false),
@@ -113,7 +111,7 @@ impl Link {
         if self.waiting.take().is_empty() {
             let mut commit = Box::pin(self.client().batch_execute("COMMIT"));
             // Polled once it is on its way; the connection throws the answer away.
-            drop(self.runtime.block_on(async { poll!(commit.as_mut()) }));
+            drop(self.database.runtime.block_on(async { poll!(commit.as_mut()) }));
         }
         self.open.set(false);
     }
@@ -124,10 +122,11 @@ impl Link {
 
     fn prepared(&self, sql: &str) -> StoreResult<Sql> {
         let sql = numbered(sql);
-        if self.pooled {
+        if self.database.pooled {
+            // The next transaction may find another connection behind this one.
             return Ok(Sql::Text(sql.into()));
         }
-        let prepared = self.runtime.block_on(self.answered(self.client().prepare_cached(&sql)));
+        let prepared = self.database.runtime.block_on(self.answered(self.client().prepare_cached(&sql)));
         self.noted(prepared.and_then(|it| Ok(it?))).map(Sql::Prepared)
     }
 
@@ -137,6 +136,7 @@ impl Link {
         let Some(patience) = self.patience.get() else { return Ok(it.await) };
         timeout(patience, it).await.map_err(|_| {
             self.given_up.set(true);
+            self.database.leave_idle();
             StoreError::Unavailable(format!("no answer for {} s", patience.as_secs()))
         })
     }
@@ -144,7 +144,7 @@ impl Link {
     /// Sends what waits and then the rest, without waiting in between. Gives what came of the rest.
     fn send<T>(&self, rest: impl Future<Output = Result<T, tokio_postgres::Error>>) -> StoreResult<T> {
         let waiting = self.waiting.take();
-        let done = self.runtime.block_on(async {
+        let done = self.database.runtime.block_on(async {
             let sent = waiting.iter().map(|it| Box::pin(maybe_done(self.one(it))));
             let mut sent: Vec<_> = sent.collect();
             let mut rest = Box::pin(maybe_done(rest));
