@@ -18,7 +18,7 @@ use redis::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use self::server::Server;
@@ -300,15 +300,22 @@ impl Redis {
         let mut conn = self.0.server.connect(Some(REDIS_TIMEOUT)).await?;
         // From while nobody could be told: long refilled.
         drop(rates.spent());
+        // What is told is heard here too. If not, the subscription is dead, and nothing else would show it.
+        let mut heard_by = None;
         loop {
             tokio::select! {
                 message = heard.next() => {
                     let message = message.ok_or_else(|| strange("the subscription ended"))?;
                     let message: String = message.get_payload()?;
                     carry::take(ephemeral, rates, &message, Instant::now());
+                    heard_by = None;
                 }
                 message = outgoing.next() => {
                     let () = conn.publish(&channel, message).await?;
+                    heard_by.get_or_insert_with(|| Instant::now() + REDIS_TIMEOUT);
+                }
+                () = sleep_until(heard_by.unwrap_or_else(Instant::now)), if heard_by.is_some() => {
+                    return Err(strange("what is told is not heard"));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Connections that are open, and on which nothing comes: an instance that was frozen, a database that hangs.
+//! Connections that are open, and on which nothing comes: an instance that was frozen, a database or a Redis that hangs.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -9,14 +9,16 @@ use circles_protocol::{
     api::{Circles, Me, MessagesPage, PostMessage, Receipt},
 };
 use circles_relay::Settings;
-use circles_test_servers::Postgres;
+use circles_test_servers::{Postgres, Redis};
 use reqwest::Method;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
     instances::{
         at,
-        common::{Person, TestRelay, message, quick},
+        common::{PATIENCE, Person, TestRelay, message, quick},
+        live, with_redis,
     },
     wire::Wire,
 };
@@ -53,7 +55,7 @@ async fn an_instance_that_is_frozen_while_it_writes_holds_up_the_others_for_seco
     let database = Postgres::shared().unwrap().database().unwrap();
     let wire = Wire::to(&database, Duration::ZERO).await;
     let first = TestRelay::with(Settings { database: Some(database), ..quick() }).await;
-    let over_the_wire = Settings { database: Some(wire.database.clone()), ..quick() };
+    let over_the_wire = Settings { database: Some(wire.url.clone()), ..quick() };
     let frozen = TestRelay::at(TempDir::new().unwrap(), over_the_wire).await;
     let ada = first.owner("Ada").await;
     let bob = at(&frozen, &first.person("Bob").await);
@@ -79,7 +81,7 @@ async fn an_instance_that_is_frozen_while_it_writes_holds_up_the_others_for_seco
 async fn a_connection_without_an_answer_is_given_up_and_the_next_one_is_used() {
     let wire = Wire::to(&Postgres::shared().unwrap().database().unwrap(), Duration::ZERO).await;
     // One that writes, one that reads.
-    let settings = Settings { database: Some(wire.database.clone()), database_connections: 2, ..quick() };
+    let settings = Settings { database: Some(wire.url.clone()), database_connections: 2, ..quick() };
     let relay = TestRelay::with(settings).await;
     let ada = relay.owner("Ada").await;
     let general = ada.general().await;
@@ -108,14 +110,14 @@ async fn a_connection_without_an_answer_is_given_up_and_the_next_one_is_used() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_one_connection_is_dead_the_others_are_not_waited_for() {
     let wire = Wire::to(&Postgres::shared().unwrap().database().unwrap(), Duration::ZERO).await;
-    let relay = TestRelay::with(Settings { database: Some(wire.database.clone()), ..quick() }).await;
+    let relay = TestRelay::with(Settings { database: Some(wire.url.clone()), ..quick() }).await;
     let ada = relay.owner("Ada").await;
     let general = ada.general().await;
     let read = || ada.get::<Circles>("/v1/circles");
     // All readers are there.
     futures::future::join_all((0..32).map(|_| read())).await;
 
-    wire.freeze();
+    wire.freeze("");
     let (code, took) = timed(ada.refused(Method::GET, "/v1/circles", ())).await;
     assert!(code == Code::StoreUnavailable && GIVEN_UP.contains(&took), "{code:?} after {took:?}");
     for _ in 0..2 * relay.settings().database_connections {
@@ -126,4 +128,45 @@ async fn where_one_connection_is_dead_the_others_are_not_waited_for() {
     let (_, took) = timed(ada.post(general, "and the writer")).await;
     assert!(took < GIVEN_UP.end, "{took:?}");
     relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_whose_subscription_in_redis_is_dead_makes_another() {
+    let redis = Redis::start().unwrap();
+    let wire = Wire::to(&redis.url(), Duration::ZERO).await;
+    let first = TestRelay::with(with_redis(&redis)).await;
+    let second = first.beside_with(Settings { redis: Some(wire.url.clone()), ..quick() }).await;
+    let (ada, bob) = (first.owner("Ada").await, at(&second, &first.person("Bob").await));
+    let general = ada.general().await;
+    let mut bobs = live(&bob).await;
+    for frozen in [false, true] {
+        if frozen {
+            wire.freeze("SUBSCRIBE");
+        }
+        // Both write, again and again, until Bob's instance has heard of Ada.
+        let typing = async {
+            loop {
+                for person in [&ada, &bob] {
+                    let path = format!("/v1/circles/{general}/typing");
+                    person.ok::<()>(Method::POST, &path, json!({ "on": true })).await;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let heard = async {
+            loop {
+                let (name, data) = bobs.next_passing().await.unwrap();
+                if name == "typing" && data["person_id"] == json!(ada.id()) {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            () = typing => {}
+            heard = tokio::time::timeout(2 * PATIENCE, heard) => heard.expect("Bob sees that Ada types"),
+        }
+    }
+    drop(bobs);
+    second.stop().await;
+    first.stop().await;
 }

@@ -19,7 +19,7 @@ const FAR: Duration = Duration::from_millis(60);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_waits_three_times_for_the_database() {
     let wire = Wire::to(&Postgres::shared().unwrap().database().unwrap(), FAR).await;
-    let relay = TestRelay::with(Settings { database: Some(wire.database), database_connections: 2, ..quick() }).await;
+    let relay = TestRelay::with(Settings { database: Some(wire.url), database_connections: 2, ..quick() }).await;
     let ada = relay.owner("Ada").await;
     let general = ada.general().await;
     let mut shortest = Duration::MAX;

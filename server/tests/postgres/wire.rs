@@ -1,4 +1,4 @@
-//! A way to the database: a long one, or one on which nothing comes any more although both ends are there.
+//! A way to the database, or to Redis: a long one, or one on which nothing comes any more although both ends are there.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -16,11 +16,28 @@ use tokio::{
 
 use crate::instances::common::PATIENCE;
 
-/// A listener that carries each of its connections to the database.
+/// A listener that carries each of its connections to a server.
 pub struct Wire {
-    /// The database's address on this way.
-    pub database: String,
+    /// The server's address on this way.
+    pub url: String,
     trap: Arc<Trap>,
+}
+
+/// A connection as the relay made it.
+#[derive(Default)]
+struct Connection {
+    said: Mutex<Vec<u8>>,
+    frozen: watch::Sender<bool>,
+}
+
+impl Connection {
+    fn has_said(&self, what: &str) -> bool {
+        what.is_empty() || has(&self.said.lock().unwrap(), what)
+    }
+}
+
+fn has(bytes: &[u8], what: &str) -> bool {
+    bytes.windows(what.len()).any(|it| it == what.as_bytes())
 }
 
 /// What freezes a connection.
@@ -28,15 +45,14 @@ struct Trap {
     /// What the relay has to say on it, one after the other; the first connection on which all was said freezes.
     said: Mutex<Vec<&'static str>>,
     caught: Notify,
-    /// Of each connection, whether it is frozen.
-    connections: Mutex<Vec<watch::Sender<bool>>>,
+    connections: Mutex<Vec<Arc<Connection>>>,
     thawed: watch::Sender<bool>,
 }
 
 impl Wire {
-    /// A way to that database on which answers are under way for so long.
-    pub async fn to(database: &str, later: Duration) -> Self {
-        let mut address = url::Url::parse(database).unwrap();
+    /// A way to the server of that address on which answers are under way for so long.
+    pub async fn to(url: &str, later: Duration) -> Self {
+        let mut address = url::Url::parse(url).unwrap();
         let (host, port) = (address.host_str().unwrap().to_owned(), address.port().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         address.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
@@ -51,14 +67,14 @@ impl Wire {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect((host.as_str(), port)).await.unwrap();
                 let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-                let frozen = watch::Sender::new(false);
-                set.connections.lock().unwrap().push(frozen.clone());
-                let held = Held { frozen: frozen.subscribe(), thawed: set.thawed.subscribe() };
-                tokio::spawn(listen(from_client, to_server, set.clone(), frozen, held.clone()));
+                let connection = Arc::new(Connection::default());
+                set.connections.lock().unwrap().push(connection.clone());
+                let held = Held { frozen: connection.frozen.subscribe(), thawed: set.thawed.subscribe() };
+                tokio::spawn(listen(from_client, to_server, set.clone(), connection, held.clone()));
                 tokio::spawn(carry(from_server, to_client, later, held));
             }
         });
-        Self { database: address.into(), trap }
+        Self { url: address.into(), trap }
     }
 
     /// Freezes the connection on which all of this is said next, in this order: the last of it still arrives, and then
@@ -68,10 +84,11 @@ impl Wire {
         timeout(PATIENCE, self.trap.caught.notified()).await.expect("it is said");
     }
 
-    /// Freezes all connections that there are; those made later go on.
-    pub fn freeze(&self) {
-        for connection in self.trap.connections.lock().unwrap().iter() {
-            connection.send_replace(true);
+    /// Freezes the connections on which that was ever said; those made later go on.
+    pub fn freeze(&self, said: &str) {
+        let connections = self.trap.connections.lock().unwrap();
+        for connection in connections.iter().filter(|it| it.has_said(said)) {
+            connection.frozen.send_replace(true);
         }
     }
 
@@ -102,13 +119,14 @@ async fn listen(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     trap: Arc<Trap>,
-    frozen: watch::Sender<bool>,
+    connection: Arc<Connection>,
     mut held: Held,
 ) {
     let mut heard = 0;
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         held.wait().await;
+        connection.said.lock().unwrap().extend_from_slice(&buffer[..length]);
         {
             let mut said = trap.said.lock().unwrap();
             if said.is_empty() {
@@ -120,7 +138,7 @@ async fn listen(
             }
             if !said.is_empty() && heard == said.len() {
                 said.clear();
-                frozen.send_replace(true);
+                connection.frozen.send_replace(true);
                 trap.caught.notify_one();
             }
         }
