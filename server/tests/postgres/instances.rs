@@ -13,7 +13,7 @@ use std::{
 use circles_protocol::{CircleId, CircleKind, Code, api::Me};
 use circles_relay::{Relay, Settings};
 use circles_test_servers::{Postgres, Redis, Sentinel};
-use common::{Event, Events, Person, TestRelay, message, problem, quick};
+use common::{Event, Events, PATIENCE, Person, TestRelay, execute, message, problem, quick};
 use reqwest::Method;
 use serde_json::json;
 
@@ -311,6 +311,51 @@ async fn a_dead_database_refuses_posts_and_keeps_streams_open() {
     events.until_text("it is back").await;
     drop(events);
     relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_only_reads_any_more_is_left_for_whichever_writes() {
+    let postgres = Postgres::start().unwrap();
+    let database = postgres.database().unwrap();
+    let relay = TestRelay::with(Settings { database: Some(database.clone()), ..quick() }).await;
+    let ada = relay.owner("Ada").await;
+    let path = format!("/v1/circles/{}/messages", ada.general().await);
+    // What a failover makes of a server on which connections stay.
+    let only_reads = |it: &'static str| format!("ALTER SYSTEM SET default_transaction_read_only = {it}");
+    let before = backends(&database).await;
+    assert!(!before.is_empty());
+    for statement in [&only_reads("on")[..], "SELECT pg_reload_conf()"] {
+        execute(&database, statement).await;
+    }
+    let body = serde_json::to_value(message("into a copy")).unwrap();
+    let mut tries = 0;
+    let refused = loop {
+        let answer = ada.send(Method::POST, &path, Some(&body)).await;
+        if !answer.status().is_success() {
+            break answer;
+        }
+        tries += 1;
+        assert!(tries < 100, "it goes on to write");
+    };
+    assert_eq!(problem(refused).await, Code::StoreUnavailable);
+    // Whoever waits for the answer comes before the connection is closed.
+    let begun = Instant::now();
+    while backends(&database).await.iter().any(|it| before.contains(it)) {
+        assert!(begun.elapsed() < PATIENCE, "connections to it stay");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    relay.stop().await;
+}
+
+/// The processes that serve connections of relays in a database.
+async fn backends(database: &str) -> BTreeSet<i32> {
+    let (client, connection) = tokio_postgres::connect(database, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'circles-relay'";
+    let rows = client.query(sql, &[]).await.unwrap();
+    drop(client);
+    connection.await.unwrap().unwrap();
+    rows.iter().map(|it| it.get(0)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,8 +99,8 @@ impl Database {
         Link::new(self.clone(), client)
     }
 
-    /// Closes the connections that nobody uses just now. Where one is dead, those beside it mostly are too, and each would be
-    /// waited for.
+    /// Closes the connections that nobody uses just now. Where one is of no use, those beside it mostly are not either, and each
+    /// would have to be tried.
     fn leave_idle(&self) {
         for pool in [&self.writer, &self.readers] {
             pool.retain(|_, _| false);

@@ -19,6 +19,7 @@ use futures::{
 use tokio::time::timeout;
 use tokio_postgres::{
     Statement,
+    error::SqlState,
     types::{IsNull, ToSql, Type},
 };
 
@@ -57,7 +58,7 @@ pub struct Link {
     open: Cell<bool>,
     /// How long an answer may take; none while instances start, which wait for one another.
     patience: Cell<Option<Duration>>,
-    /// The server did not answer: nothing is to be expected from this connection any more.
+    /// Nothing is to be expected from this connection any more.
     given_up: Cell<bool>,
     /// A statement of it failed: it can only be rolled back, and its `COMMIT` would do that without a word.
     failed: Cell<bool>,
@@ -127,7 +128,7 @@ impl Link {
             return Ok(Sql::Text(sql.into()));
         }
         let prepared = self.database.runtime.block_on(self.answered(self.client().prepare_cached(&sql)));
-        self.noted(prepared.and_then(|it| Ok(it?))).map(Sql::Prepared)
+        self.noted(prepared.and_then(|it| self.taken(it))).map(Sql::Prepared)
     }
 
     /// Waits for an answer, but not for ever: the server, or something on the way to it, may hang while its kernel goes on to
@@ -135,10 +136,22 @@ impl Link {
     async fn answered<T>(&self, it: impl Future<Output = T>) -> StoreResult<T> {
         let Some(patience) = self.patience.get() else { return Ok(it.await) };
         timeout(patience, it).await.map_err(|_| {
-            self.given_up.set(true);
-            self.database.leave_idle();
+            self.give_up();
             StoreError::Unavailable(format!("no answer for {} s", patience.as_secs()))
         })
+    }
+
+    /// An answer. A server that only reads was the main one once, before a failover: there is another behind the same address.
+    fn taken<T>(&self, answer: Result<T, tokio_postgres::Error>) -> StoreResult<T> {
+        if answer.as_ref().is_err_and(|it| it.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)) {
+            self.give_up();
+        }
+        Ok(answer?)
+    }
+
+    fn give_up(&self) {
+        self.given_up.set(true);
+        self.database.leave_idle();
     }
 
     /// Sends what waits and then the rest, without waiting in between. Gives what came of the rest.
@@ -159,7 +172,7 @@ impl Link {
                 failure = failure.and(it.as_mut().take_output().expect("it is done"));
             }
             self.answered(rest.as_mut()).await?;
-            Ok(failure.and(rest.as_mut().take_output().expect("it is done"))?)
+            self.taken(failure.and(rest.as_mut().take_output().expect("it is done")))
         });
         self.noted(done)
     }
@@ -204,7 +217,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // Its transaction is open, after a panic, or it does not answer: nobody else may find it in the pool.
+        // Its transaction is open, after a panic, or it is of no use: nobody else may find it in the pool.
         if (self.open.get() || self.given_up.get())
             && let Some(client) = self.client.take()
         {
