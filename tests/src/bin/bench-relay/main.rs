@@ -146,22 +146,31 @@ async fn profile(seconds: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Streams that the relay ends after some seconds, and streams that last: side by side, so that both have the same machine.
+/// Streams that the relay ends, after some seconds or after as long as it does by default, and streams that last. They take
+/// turns: side by side they would be in one another's way, and the machine's speed varies. A stream of the default lifetime
+/// is followed by another only in turns that are longer.
 async fn lifetimes(seconds: Duration) -> Result<()> {
-    let (short, lasting) = tokio::join!(lifetime("5s", seconds), lifetime("0", seconds));
-    short.and(lasting)
-}
-
-async fn lifetime(lifetime: &str, seconds: Duration) -> Result<()> {
     const STREAMS: usize = 500;
-    let bench = Bench::start_with(None, lifetime).await?;
-    let posting = bench.posting(&[bench.general; WRITERS]).await?;
-    let reader = bench.person("Reader").await?;
-    let readers = Readers::open(&bench, &vec![reader; STREAMS], None).await?;
-    let what = format!("{STREAMS} streams of lifetime {lifetime} × 10/s");
-    readers.measure(&posting, &what, STREAMS, 10, seconds).await?;
-    let resumed = readers.counts.resumed.load(Ordering::Relaxed);
-    println!("lifetime {lifetime}: {resumed} times a stream followed another; {} deliveries", readers.deliveries());
+    const TURNS: usize = 3;
+    let mut relays = Vec::new();
+    for lifetime in ["5s", "55s", "0"] {
+        let bench = Bench::start_with(None, lifetime).await?;
+        relays.push((lifetime, bench.posting(&[bench.general; WRITERS]).await?, bench.person("Reader").await?));
+    }
+    let mut p99_ms = vec![Vec::new(); relays.len()];
+    for _ in 0..TURNS {
+        for ((lifetime, posting, reader), p99_ms) in relays.iter().zip(&mut p99_ms) {
+            let readers = Readers::open(&posting.bench, &vec![reader.clone(); STREAMS], None).await?;
+            let what = format!("{STREAMS} streams of lifetime {lifetime} × 10/s");
+            p99_ms.push(readers.measure(posting, &what, STREAMS, 10, seconds).await?.p99_ms);
+            println!("  {} times a stream followed another", readers.counts.resumed.load(Ordering::Relaxed));
+            drop(readers);
+            posting.bench.wait_until_closed().await?;
+        }
+    }
+    for ((lifetime, ..), p99_ms) in relays.iter().zip(p99_ms) {
+        println!("lifetime {lifetime}: median p99 {:.1} ms", median(p99_ms));
+    }
     Ok(())
 }
 
@@ -201,12 +210,14 @@ async fn beside_nchan(seconds: Duration) -> Result<()> {
         each_ms[0].push(ours.measure(&posting, &our_work, STREAMS_EACH, CIRCLES_RATE, seconds).await?.each_ms);
         each_ms[1].push(theirs.measure(&nchan, &their_work, STREAMS_EACH, CIRCLES_RATE, seconds).await?.each_ms);
     }
-    let [circles, nchan] = each_ms.map(|mut it| {
-        it.sort_by(f64::total_cmp);
-        it[it.len() / 2]
-    });
+    let [circles, nchan] = each_ms.map(median);
     println!("median processor time per 1,000 deliveries: Circles {circles:.2} ms, nchan {nchan:.2} ms");
     Ok(())
+}
+
+fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of[of.len() / 2]
 }
 
 async fn idle_and_storm() -> Result<()> {
