@@ -320,11 +320,10 @@ async fn a_database_that_only_reads_any_more_is_left_for_whichever_writes() {
     let relay = TestRelay::with(Settings { database: Some(database.clone()), ..quick() }).await;
     let ada = relay.owner("Ada").await;
     let path = format!("/v1/circles/{}/messages", ada.general().await);
-    // What a failover makes of a server on which connections stay.
-    let only_reads = |it: &'static str| format!("ALTER SYSTEM SET default_transaction_read_only = {it}");
     let before = backends(&database).await;
     assert!(!before.is_empty());
-    for statement in [&only_reads("on")[..], "SELECT pg_reload_conf()"] {
+    // What a failover makes of a server on which connections stay.
+    for statement in ["ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"] {
         execute(&database, statement).await;
     }
     let body = serde_json::to_value(message("into a copy")).unwrap();

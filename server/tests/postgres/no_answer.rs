@@ -36,7 +36,7 @@ async fn timed<T>(asked: impl Future<Output = T>) -> (T, Duration) {
     (asked.await, begun.elapsed())
 }
 
-/// Posts until it is stored, as apps do.
+/// Posts a message, which is stored.
 async fn post(person: &Person, circle: CircleId, it: &PostMessage) -> Receipt {
     person.ok(Method::POST, &format!("/v1/circles/{circle}/messages"), it).await
 }

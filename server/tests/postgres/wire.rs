@@ -132,8 +132,7 @@ async fn listen(
             if said.is_empty() {
                 heard = 0;
             }
-            while said.get(heard).is_some_and(|it| buffer[..length].windows(it.len()).any(|some| some == it.as_bytes()))
-            {
+            while said.get(heard).is_some_and(|it| has(&buffer[..length], it)) {
                 heard += 1;
             }
             if !said.is_empty() && heard == said.len() {
